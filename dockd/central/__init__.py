@@ -1,0 +1,1 @@
+"""The centre: takes facts and footage, proves what it stores, signs receipts."""

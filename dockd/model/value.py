@@ -1,0 +1,29 @@
+"""The base of every value that may be written to a fact, sent over the wire or signed."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from dockd.model.canonical import Json
+from dockd.model.ids import DIGEST_PATTERN, ID_PATTERN, OFFICER_PATTERN
+
+
+class Value(BaseModel):
+    """Immutable, strict (no `false` for 0), unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    def to_json(self) -> Json:
+        """As plain JSON values: times as text, enumerations as their value, no floats by convention."""
+        return cast(Json, self.model_dump(mode="json"))
+
+
+IdText = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+DigestText = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN)]
+OfficerText = Annotated[str, StringConstraints(pattern=OFFICER_PATTERN)]
+CameraText = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}:[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+PathText = Annotated[str, StringConstraints(min_length=1, max_length=16384, pattern=r"^[A-Za-z0-9._\-%/ ]+$")]
+ShortText = Annotated[str, StringConstraints(max_length=200)]
+LongText = Annotated[str, StringConstraints(max_length=4000)]

@@ -1,0 +1,1 @@
+"""What the pages of dock and centre share: templates, styles, problem answers, request checks."""
