@@ -76,6 +76,24 @@ class SourceChanged(DockdError):
     action = "Leave the camera in the bay."
 
 
+class CopyDamaged(DockdError):
+    """The staged copy gave back other bytes than were written; it was thrown away."""
+
+    code = "copy-damaged"
+    reaction = Reaction.RETRY
+    footage = "The damaged copy was thrown away; the original is still on the camera."
+    action = "Leave the camera in the bay; it is copied again."
+
+
+class ClockNotSettable(DockdError):
+    """The camera did not take the time, or the host's own clock may not be trusted to set it."""
+
+    code = "clock-not-set"
+    reaction = Reaction.RETRY
+    footage = "The footage is not affected; the measured offset is recorded with it."
+    action = "Tell IT: the dock's clock must be synchronised before camera clocks are set."
+
+
 class StagingFull(DockdError):
     """The staging disk has no room for the next recording above its floor."""
 
@@ -211,12 +229,12 @@ class ReconciliationDiffers(DockdError):
     action = "Tell IT; the record of the session shows the difference."
 
 
-class ClockNotSettable(DockdError):
-    """The camera did not take the time, or the host's own clock may not be trusted to set it."""
+class CardDamaged(DockdError):
+    """Places on the card cannot be read; what could be read is stored, the original is kept."""
 
-    code = "clock-not-set"
-    footage = "The footage is not affected; the measured offset is recorded with it."
-    action = "Tell IT: the dock's clock must be synchronised before camera clocks are set."
+    code = "card-damaged"
+    footage = "What could be read is safe in the central store, labelled; the original is kept on the card."
+    action = "Do not issue this camera; give it to IT, a specialist may recover the rest."
 
 
 class InternalError(DockdError):
@@ -264,6 +282,29 @@ class NotFound(DockdError):
     reaction = Reaction.REFUSE
     footage = "No footage is affected."
     action = "Check the name and try again."
+
+
+class CentreRefused(DockdError):
+    """The centre understood the question and refuses it; `refusal` and `status` say how, by its own code."""
+
+    code = "centre-refused"
+    reaction = Reaction.REFUSE
+    footage = "The footage stays where it is."
+    action = "Read the reason given by the centre; tell IT if it is not clear."
+
+    def __init__(self, what: str, *, status: int, refusal: str) -> None:
+        super().__init__(what)
+        self.status = status
+        self.refusal = refusal
+
+
+class DockRefused(DockdError):
+    """The dock's daemon does not do what the command line asked; its own words are given."""
+
+    code = "dock-refused"
+    reaction = Reaction.REFUSE
+    footage = "Nothing was changed."
+    action = "Do what the message says, then try again."
 
 
 class BadReceipt(DockdError):
@@ -365,3 +406,23 @@ class ServiceFailed(DockdError):
     footage = "Nothing is lost; the next start goes on from the journal."
     action = "Nothing if it was started again by itself; else tell IT."
     exit_status = 71
+
+
+class CentreUnusable(DockdError):
+    """The centre's folder is not set up, its keys are missing or open to others, or its database is newer."""
+
+    code = "centre-unusable"
+    reaction = Reaction.EXIT
+    footage = "Nothing was started; docks keep their footage and wait."
+    action = "Set the folder up with `dockd central init`, or restore it from its copy."
+    exit_status = 72
+
+
+class DockUnreachable(DockdError):
+    """The command line asked a dock's daemon, and none answers there."""
+
+    code = "dock-unreachable"
+    reaction = Reaction.EXIT
+    footage = "What the dock does with its cameras cannot be seen from here."
+    action = "Check that dockd runs (systemctl status dockd) and that --url is its address."
+    exit_status = 2

@@ -62,3 +62,5 @@ class Port(Value):
     usb_product_id: int | None = None
     usb_interfaces: tuple[tuple[int, int, int], ...] = ()
     """(class, subclass, protocol) of every interface, USB 2.0 specification §9.6.5."""
+    usb_serial: ShortText | None = None
+    """The device's own serial number string (iSerialNumber, §9.6.1): its word, untrusted."""

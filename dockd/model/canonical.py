@@ -1,7 +1,9 @@
 """Canonical JSON and its SHA-256: the one form in which facts, receipts and manifests are hashed and signed.
 
 Canonical here: keys sorted by code point, no white space, UTF-8, no floating-point numbers. It is
-what `jq -cSj .` prints, so that a chain can be checked with public tools.
+what `jq -cSj .` prints, so that a chain can be checked with public tools. Two things jq 1.6 does otherwise:
+it rounds numbers beyond 2**53 (values that may be so large are text: `model.value.ExactInteger`), and
+it writes the control character U+007F as an escape.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from dockd.model.recording import (
 from dockd.model.value import (
     CameraText,
     DigestText,
+    ExactInteger,
     IdText,
     LongText,
     OfficerText,
@@ -124,7 +125,7 @@ class RecordingListed(Value):
     camera: CameraText
     path: PathText
     size_bytes: int
-    modified_ns: int | None
+    modified_ns: ExactInteger | None
     generation: int
     recorded_at: UtcTime | None
     """Recording time in UTC, corrected by the measured clock offset; None when the card does not tell."""
@@ -207,11 +208,11 @@ class RecordingRejected(Value):
 
 
 class WipeIntended(Value):
-    """These recordings are about to be erased from the card. Written before the first erase."""
+    """This recording is about to be erased from the card. Written for all of a wipe before its first erase."""
 
     kind: Literal["WipeIntended"] = "WipeIntended"
     session: IdText
-    recordings: tuple[IdText, ...]
+    recording: IdText
 
 
 class RecordingErased(Value):

@@ -54,10 +54,10 @@ def parse_id(text: str, what: str) -> str:
 
 def parse_officer_number(text: str) -> OfficerNumber:
     """Return an officer number, in capitals, without outer spaces. Raises BadRequest."""
-    number = text.strip().upper()
+    number = text.strip()
     if not _OFFICER.fullmatch(number):
         raise BadRequest(f"{text[:40]!r} is not an officer number: use 1 to 16 letters, digits and hyphens.")
-    return OfficerNumber(number)
+    return OfficerNumber(number.upper())
 
 
 def camera_id(driver: str, untrusted_serial: str) -> CameraId:
@@ -84,7 +84,8 @@ class CardPath:
 
     @property
     def text(self) -> str:
-        return "/".join(quote_from_bytes(name, safe="._- ") for name in self.names)
+        # quote() never encodes the tilde, which FAT short names are full of.
+        return "/".join(quote_from_bytes(name, safe="._- ").replace("~", "%7E") for name in self.names)
 
     @classmethod
     def from_text(cls, text: str) -> CardPath:

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from dockd.model.canonical import digest_of_json
-from dockd.model.ids import CameraId, CardPath, RecordingId
+from dockd.model.ids import CameraId, CardPath, Digest, RecordingId, SessionId
 from dockd.model.moment import UtcTime
 from dockd.model.value import DigestText, IdText, ShortText, Value
 
@@ -25,6 +26,23 @@ class SourceFile:
     path: CardPath
     size_bytes: int
     modified_ns: int | None
+    untrusted_recorded_at: datetime | None = field(default=None, compare=False)
+    """When the camera says it recorded this: its own wall clock read as UTC, not corrected by the measured
+    offset, not part of the file's identity. None when the card does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyCheckpoint:
+    """How far an unfinished copy is durable on the staging disk.
+
+    `prefix_digest` is the SHA-256 of the first `offset_bytes` bytes as they came from the camera, so
+    that staged bytes which a power cut changed cannot vouch for themselves. None of these bytes was
+    unreadable. `session` is the session that made the checkpoint.
+    """
+
+    offset_bytes: int
+    prefix_digest: Digest
+    session: SessionId
 
 
 def recording_id(camera: CameraId, source: SourceFile, generation: int) -> RecordingId:
@@ -38,7 +56,7 @@ def recording_id(camera: CameraId, source: SourceFile, generation: int) -> Recor
             {
                 "camera": camera,
                 "generation": generation,
-                "modified_ns": source.modified_ns,
+                "modified_ns": None if source.modified_ns is None else str(source.modified_ns),
                 "path": source.path.text,
                 "size_bytes": source.size_bytes,
             }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, cast
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 
 from dockd.model.canonical import Json
 from dockd.model.ids import DIGEST_PATTERN, ID_PATTERN, OFFICER_PATTERN
@@ -27,3 +28,18 @@ CameraText = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}:[A-Za-z
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=16384, pattern=r"^[A-Za-z0-9._\-%/ ]+$")]
 ShortText = Annotated[str, StringConstraints(max_length=200)]
 LongText = Annotated[str, StringConstraints(max_length=4000)]
+
+_EXACT_INTEGER = r"^-?[0-9]{1,20}$"
+
+
+def _integer_of(value: object) -> object:
+    return int(value) if isinstance(value, str) and re.fullmatch(_EXACT_INTEGER, value) else value
+
+
+ExactInteger = Annotated[
+    int,
+    BeforeValidator(_integer_of),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": _EXACT_INTEGER}),
+]
+"""A whole number that may pass 2**53: decimal text in JSON, because public tools (jq 1.6) round such numbers."""

@@ -30,6 +30,7 @@ from dockd.model.recording import (
     ConfirmedSource,
     ContainerVerdict,
     Receipt,
+    StagedRecording,
     VerifiedRecording,
 )
 from dockd.rules.receipts import TrustedReceipt
@@ -87,6 +88,8 @@ class LedgerEntry:
     verified: VerifiedRecording | None = None
     receipt: Receipt | None = None
     rejection: str | None = None
+    is_wipe_intended: bool = False
+    """A session was about to erase it; if the card does not list it any more, that session did."""
     is_replaced: bool = False
     """The card holds other bytes under this name now."""
 
@@ -94,6 +97,20 @@ class LedgerEntry:
     def staged_size_bytes(self) -> int:
         """Size of the copy (equals `size_bytes` of the card's listing, as offload proves)."""
         return self.verified.staged.size_bytes if self.verified else self.size_bytes
+
+    def staged_copy(self) -> StagedRecording:
+        """What staging proved of the copy at hand. Raises LedgerBreak when there is none."""
+        if not self.has_copy or self.digest is None or self.staged_session is None or self.container is None:
+            raise LedgerBreak(f"{self.recording} has no staged copy")
+        return StagedRecording(
+            recording=self.recording,
+            session=self.staged_session,
+            digest=self.digest,
+            size_bytes=self.size_bytes,
+            unreadable=self.unreadable,
+            container=self.container,
+            is_read_whole=self.is_read_whole,
+        )
 
     @property
     def is_safe_here(self) -> bool:
@@ -196,6 +213,7 @@ def recording_of(fact: Fact) -> RecordingId | None:
             | facts.RecordingReplaced()
             | facts.RecordingAccepted()
             | facts.RecordingRejected()
+            | facts.WipeIntended()
             | facts.RecordingErased()
             | facts.StagingEvicted()
         ):
@@ -253,8 +271,11 @@ def apply_fact(entry: LedgerEntry | None, fact: Fact) -> LedgerEntry:
         case facts.RecordingRejected():
             _require(entry, fact, entry.state <= Custody.STORED)
             return replace(entry, state=Custody.REJECTED, rejection=fact.reason)
-        case facts.RecordingErased():
+        case facts.WipeIntended():
             _require(entry, fact, entry.state is Custody.ACCEPTED and entry.is_on_card)
+            return replace(entry, is_wipe_intended=True)
+        case facts.RecordingErased():
+            _require(entry, fact, entry.state is Custody.ACCEPTED and entry.is_wipe_intended)
             return replace(entry, state=Custody.ERASED)
         case facts.StagingEvicted():
             _require(entry, fact, entry.state in (Custody.ACCEPTED, Custody.ERASED))
@@ -265,7 +286,8 @@ def apply_fact(entry: LedgerEntry | None, fact: Fact) -> LedgerEntry:
 
 def _staged(entry: LedgerEntry, fact: facts.RecordingStaged) -> LedgerEntry:
     staged = fact.staged
-    same = entry.verified is None or staged.digest == entry.digest
+    # Once verified, the recording is its digest: a copy made again must have the same one.
+    same = entry.state < Custody.VERIFIED or staged.digest == entry.digest
     _require(entry, fact, entry.state < Custody.ACCEPTED and staged.size_bytes == entry.size_bytes)
     _require(entry, fact, same and not entry.has_copy)
     return replace(
@@ -277,6 +299,7 @@ def _staged(entry: LedgerEntry, fact: facts.RecordingStaged) -> LedgerEntry:
         container=staged.container,
         unreadable=staged.unreadable,
         has_copy=True,
+        verified=None,
     )
 
 

@@ -48,7 +48,7 @@ def blockers(condition: Condition, policy: ReadinessPolicy) -> tuple[Blocker, ..
         found.append(Blocker("fault", condition.fault))
     if condition.unsafe_recordings:
         found.append(Blocker("card", f"{condition.unsafe_recordings} recordings on the card are not yet safe"))
-    if condition.space is None:
+    if condition.space is None or condition.space.total_bytes < 1:
         found.append(Blocker("space", "free space on the card is not known"))
     elif condition.space.free_bytes * 100 < (condition.space.total_bytes * policy.minimum_free_percent):
         free = condition.space.free_bytes * 100 // max(1, condition.space.total_bytes)

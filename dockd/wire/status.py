@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from dockd.model.moment import ClockSync, UtcTime
 from dockd.model.value import (
     CameraText,
@@ -13,19 +11,9 @@ from dockd.model.value import (
     ShortText,
     Value,
 )
+from dockd.rules.headline import Headline
 
-
-class Headline(StrEnum):
-    """What a tile shouts, for someone walking past."""
-
-    EMPTY = "EMPTY"
-    LEAVE_IN_BAY = "LEAVE IN BAY"
-    YOU_MAY_GO = "YOU MAY GO"
-    CHARGING = "CHARGING"
-    READY = "READY"
-    TAKE = "TAKE"
-    HELD = "HELD"
-    FAULT = "FAULT"
+__all__ = ["BayStatus", "DockStatus", "Headline", "Progress"]
 
 
 class Progress(Value):

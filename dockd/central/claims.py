@@ -1,0 +1,279 @@
+"""From a dock's claim to the signed receipt.
+
+A claim is asked **by digest first**: what the store holds is receipted at once, whoever sent it. Else
+one upload per digest is shared by everybody who claims the same bytes. A receipt is signed only inside
+`store.placed`, that is, after the whole object was read back from its final place.
+
+The truth is in the database and the store, so any number of processes may do this; the table of running
+completions here only spares one process from proving the same object twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import Row, and_, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dockd.central.database import Database, insert_new
+from dockd.central.identity import Identity
+from dockd.central.refusals import BUSY, CLAIM_DIFFERS, DIGEST_DIFFERS, PARTS_DIFFER
+from dockd.central.stores import ObjectStore, StoredObject, UploadPlan
+from dockd.central.tables import receipts, sources, uploads
+from dockd.clock import Clock
+from dockd.errors import NotFound
+from dockd.model.ids import Digest
+from dockd.model.recording import Receipt, part_count
+from dockd.web.problems import Refusal
+from dockd.wire.messages import MAXIMUM_PARTS, Claim, ClaimAnswer, Upload
+
+_log = structlog.get_logger(__name__)
+
+LARGEST_PART_BYTES = 64 * 1024 * 1024
+_COMPLETE_PATIENCE_SECONDS = 600.0
+_EMPTY = hashlib.sha256().hexdigest()
+
+
+class Claims:
+    """Answers claims, lists uploads, completes them."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: ObjectStore,
+        identity: Identity,
+        clock: Clock,
+        *,
+        address_lifetime: timedelta,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._identity = identity
+        self._clock = clock
+        self._address_lifetime = address_lifetime
+        self._completing: dict[str, asyncio.Task[Receipt]] = {}
+
+    async def close(self) -> None:
+        """Stop completions that run; they are taken up again when asked for."""
+        running = list(self._completing.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def claim(self, claim: Claim, origin: str) -> ClaimAnswer:
+        """Answer with a receipt, or with the upload that everybody claiming these bytes shares.
+
+        `origin` is how the dock reaches the centre; part addresses begin with it. Raises Refusal:
+        `parts-differ`, `claim-differs`, 503, 507.
+        """
+        _check_parts(claim)
+        async with self._database.writing() as connection:
+            await insert_new(connection, sources, [self._source_row(claim)])
+            receipt = await _receipt_of(connection, claim.digest)
+            if receipt is not None and receipt.size_bytes != claim.size_bytes:
+                raise _claim_differs()
+            await insert_new(connection, uploads, [self._upload_row(claim)])
+            row = await self._touched_upload(connection, uploads.c.digest == claim.digest)
+        if row is None:
+            raise Refusal(BUSY, "The upload was given up at this moment; claim again.", retry_after_seconds=1)
+        if receipt is not None and await self._is_still_held(receipt):
+            return ClaimAnswer(receipt=receipt)
+        plan = _plan(row)
+        if (plan.size_bytes, plan.part_size_bytes, plan.part_digests) != (
+            claim.size_bytes,
+            claim.part_size_bytes,
+            claim.part_digests,
+        ):
+            raise _claim_differs()
+        return ClaimAnswer(upload=await self._offer(plan, origin))
+
+    async def upload(self, upload: str, origin: str) -> Upload:
+        """What is missing, with fresh addresses. Raises NotFound, Refusal (503, 507)."""
+        async with self._database.writing() as connection:
+            row = await self._touched_upload(connection, uploads.c.upload == upload)
+        if row is None:
+            raise _no_upload()
+        if not row.is_done:
+            return await self._offer(_plan(row), origin)
+        plan = _plan(row)
+        return Upload(
+            upload=plan.upload,
+            digest=plan.digest,
+            size_bytes=plan.size_bytes,
+            finished_parts=tuple(plan.part_numbers),
+            parts=(),
+        )
+
+    async def complete(self, upload: str) -> Receipt:
+        """Return the receipt once the whole object is proved; asking twice gives the same receipt.
+
+        The proof goes on when the caller leaves. Raises NotFound; Refusal: `parts-missing`,
+        `digest-differs`, `part-damaged`, `busy` and the store's own.
+        """
+        task = self._completing.get(upload)
+        if task is None:
+            task = asyncio.create_task(self._complete(upload), name=f"complete {upload}")
+            self._completing[upload] = task
+            task.add_done_callback(lambda done: self._completed(upload, done))
+        await asyncio.wait({task}, timeout=_COMPLETE_PATIENCE_SECONDS)
+        if not task.done():
+            raise Refusal(BUSY, "The recording is still being proved; ask again.", retry_after_seconds=10)
+        return task.result()
+
+    async def give_up_abandoned(self, older_than: timedelta) -> int:
+        """Throw away unfinished uploads that nobody has asked for in so long; return how many."""
+        limit = self._clock.now() - older_than
+        condition = and_(uploads.c.is_done.is_(False), uploads.c.touched_at < limit)
+        async with self._database.writing() as connection:
+            rows = (await connection.execute(select(uploads).where(condition))).all()
+            await connection.execute(delete(uploads).where(condition))
+        for row in rows:
+            await self._store.discard(_plan(row))
+            _log.info("upload_given_up", upload=row.upload, digest=row.digest)
+        return len(rows)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _offer(self, plan: UploadPlan, origin: str) -> Upload:
+        await self._store.begin(plan)
+        finished = await self._store.finished_parts(plan)
+        expires_at = self._clock.now() + self._address_lifetime
+        return Upload(
+            upload=plan.upload,
+            digest=plan.digest,
+            size_bytes=plan.size_bytes,
+            finished_parts=tuple(sorted(finished)),
+            parts=tuple(
+                self._store.part_address(plan, number, origin, expires_at)
+                for number in plan.part_numbers
+                if number not in finished
+            ),
+        )
+
+    async def _complete(self, upload: str) -> Receipt:
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(uploads).where(uploads.c.upload == upload))).one_or_none()
+            receipt = None if row is None else await _receipt_of(connection, row.digest)
+        if row is None:
+            raise _no_upload()
+        if row.is_done and receipt is not None and await self._is_still_held(receipt):
+            return receipt
+        plan = _plan(row)
+        try:
+            async with self._store.placed(plan) as stored:
+                receipt = await self._accept(plan, stored)
+        except Refusal as refusal:
+            if refusal.kind is DIGEST_DIFFERS:
+                await self._forget(plan)
+            raise
+        await self._store.discard(plan)
+        _log.info("recording_accepted", digest=plan.digest, size_bytes=plan.size_bytes)
+        return receipt
+
+    async def _accept(self, plan: UploadPlan, stored: StoredObject) -> Receipt:
+        """Sign for what was just proved, once for each digest; durable when this returns."""
+        signed = self._identity.sign(
+            Receipt(
+                store=self._identity.pinned.store,
+                digest=plan.digest,
+                size_bytes=plan.size_bytes,
+                object_key=stored.object_key,
+                object_version=stored.object_version,
+                accepted_at=self._clock.now(),
+                retain_until=stored.retain_until,
+                key=self._identity.pinned.key,
+                signature="",
+            )
+        )
+        row = signed.model_dump(include={"digest", "size_bytes", "object_key", "object_version"})
+        row |= {"accepted_at": signed.accepted_at, "retain_until": signed.retain_until}
+        async with self._database.writing() as connection:
+            await insert_new(connection, receipts, [row | {"receipt": signed.model_dump_json()}])
+            await connection.execute(update(uploads).where(uploads.c.upload == plan.upload).values(is_done=True))
+            receipt = await _receipt_of(connection, plan.digest)
+        return receipt or signed
+
+    async def _is_still_held(self, receipt: Receipt) -> bool:
+        """Whether what was receipted is where it was put. If not, its upload is opened again."""
+        if await self._store.holds(receipt.object_key, receipt.size_bytes):
+            return True
+        _log.error("receipted_object_missing", digest=receipt.digest, object_key=receipt.object_key)
+        async with self._database.writing() as connection:
+            await connection.execute(update(uploads).where(uploads.c.digest == receipt.digest).values(is_done=False))
+        return False
+
+    async def _forget(self, plan: UploadPlan) -> None:
+        """The claim contradicts itself: no upload under its terms can ever succeed."""
+        async with self._database.writing() as connection:
+            await connection.execute(delete(uploads).where(uploads.c.upload == plan.upload))
+        await self._store.discard(plan)
+
+    async def _touched_upload(self, connection: AsyncConnection, condition: object) -> Row[tuple[object, ...]] | None:
+        await connection.execute(update(uploads).where(condition).values(touched_at=self._clock.now()))
+        return (await connection.execute(select(uploads).where(condition))).one_or_none()
+
+    def _completed(self, upload: str, task: asyncio.Task[Receipt]) -> None:
+        self._completing.pop(upload, None)
+        if not task.cancelled():
+            task.exception()  # looked at here too: the caller may have left
+
+    def _source_row(self, claim: Claim) -> dict[str, object]:
+        row = claim.model_dump(exclude={"part_size_bytes", "part_digests", "recorded_at", "container"})
+        return row | {
+            "recorded_at": claim.recorded_at,
+            "container": claim.container.value,
+            "claimed_at": self._clock.now(),
+        }
+
+    def _upload_row(self, claim: Claim) -> dict[str, object]:
+        return {
+            "upload": f"up-{os.urandom(12).hex()}",
+            "digest": claim.digest,
+            "size_bytes": claim.size_bytes,
+            "part_size_bytes": claim.part_size_bytes,
+            "part_digests": json.dumps(claim.part_digests),
+            "is_done": False,
+            "touched_at": self._clock.now(),
+        }
+
+
+def _check_parts(claim: Claim) -> None:
+    """Raise Refusal (422) when the list of parts cannot be of such a recording."""
+    if not 1 <= claim.part_size_bytes <= LARGEST_PART_BYTES:
+        raise Refusal(PARTS_DIFFER, f"A part has 1 to {LARGEST_PART_BYTES} bytes.")
+    if not 0 <= claim.size_bytes <= MAXIMUM_PARTS * claim.part_size_bytes:
+        raise Refusal(PARTS_DIFFER, f"A recording has 0 to {MAXIMUM_PARTS} parts.")
+    if len(claim.part_digests) != part_count(claim.size_bytes, claim.part_size_bytes):
+        raise Refusal(PARTS_DIFFER, "The number of part digests does not fit the size.")
+    single = claim.part_digests[0] if claim.part_digests else _EMPTY
+    if len(claim.part_digests) <= 1 and single != claim.digest:
+        raise Refusal(PARTS_DIFFER, "The only part has another digest than the whole.")
+
+
+async def _receipt_of(connection: AsyncConnection, digest: str) -> Receipt | None:
+    question = select(receipts.c.receipt).where(receipts.c.digest == digest)
+    text = (await connection.execute(question)).scalar_one_or_none()
+    return None if text is None else Receipt.model_validate_json(text)
+
+
+def _plan(row: Row[tuple[object, ...]]) -> UploadPlan:
+    return UploadPlan(
+        upload=row.upload,
+        digest=Digest(row.digest),
+        size_bytes=row.size_bytes,
+        part_size_bytes=row.part_size_bytes,
+        part_digests=tuple(map(Digest, json.loads(row.part_digests))),
+    )
+
+
+def _claim_differs() -> Refusal:
+    return Refusal(CLAIM_DIFFERS, "These bytes are known here with another size or other parts.")
+
+
+def _no_upload() -> NotFound:
+    return NotFound("There is no such upload.", action="Claim the recording again.")

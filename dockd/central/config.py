@@ -1,0 +1,86 @@
+"""The `[central]` section: where the centre keeps everything, where it listens, and its limits."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from dockd.section import Section
+from dockd.web.requests import LOOPBACK_NAMES, host_name
+
+HostText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
+UrlText = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[A-Za-z0-9.:\[\]_-]+$")]
+
+DEFAULT_PORT = 8490
+GIBIBYTE = 1024**3
+
+
+class CentreConfig(Section):
+    """The `[central]` section. There is no sign-in yet: whoever reaches the address may read and add footage."""
+
+    folder: str = Field(
+        min_length=1, description="Folder made by `dockd central init`: keys, database, footage and manifests."
+    )
+    host: HostText = Field(default="127.0.0.1", description="Address the centre listens on.")
+    port: int = Field(
+        default=DEFAULT_PORT, ge=0, le=65535, description="TCP port of the centre; 0 lets the system choose one."
+    )
+    allow_other_hosts: bool = Field(
+        default=False,
+        description=(
+            "Permit a `host` other than loopback. Docks and people are not authenticated yet: only behind "
+            "something that does it, or inside a network where everyone may read and add footage."
+        ),
+    )
+    allowed_hosts: tuple[HostText, ...] = Field(
+        default=(),
+        strict=False,
+        description="Names, without port, under which docks and browsers may reach it, besides loopback and `host`.",
+    )
+    public_url: UrlText | None = Field(
+        default=None,
+        description="How docks reach this centre from outside (no path); part addresses begin with it. "
+        "Without it they begin with what the dock itself asked.",
+    )
+    free_space_floor_bytes: int = Field(
+        default=2 * GIBIBYTE, ge=0, description="Free space of the disk that footage never uses; below it: 507, later."
+    )
+    part_address_minutes: int = Field(default=15, ge=1, le=240, description="How long a part's address may be used.")
+    part_idle_seconds: int = Field(
+        default=60, ge=1, le=600, description="A part of which no byte arrives for so long is given up."
+    )
+    abandoned_upload_hours: int = Field(
+        default=168,
+        ge=1,
+        le=24 * 90,
+        description="Unfinished uploads that no dock has asked for in so long are thrown away; the dock still has "
+        "the footage.",
+    )
+
+    @model_validator(mode="after")
+    def _other_addresses_are_meant(self) -> CentreConfig:
+        if not is_loopback(self.host) and not self.allow_other_hosts:
+            raise ValueError(
+                f"host {self.host!r} can be reached from other machines and nobody is asked who they are yet; "
+                "set allow_other_hosts = true if that is meant, or use 127.0.0.1"
+            )
+        return self
+
+    @property
+    def served_names(self) -> frozenset[str]:
+        """Every host name that the centre answers to."""
+        names = LOOPBACK_NAMES | {self.host} | set(self.allowed_hosts)
+        outside = host_name(self.public_url.partition("://")[2]) if self.public_url else None
+        return names | {outside} if outside else names
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

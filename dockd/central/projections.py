@@ -1,0 +1,234 @@
+"""What the facts amount to, kept beside them: sessions, recordings as docks report them, custody lines.
+
+`Projection` folds facts in memory and is pure but for loading and saving. It runs in the same
+transaction as the facts, so pages never show a state that no facts support. It is a reading aid: the evidence
+is the facts, and everything here can be built from them again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dockd.central.database import insert_new, insert_or_replace
+from dockd.central.tables import custody_lines, dock_recordings, sessions
+from dockd.central.words import custody_words
+from dockd.model import facts
+from dockd.model.canonical import canonical_json
+from dockd.model.facts import Fact, RecordedFact
+from dockd.rules.custody import Custody, recording_of
+from dockd.rules.lifecycle import State
+
+
+@dataclass(slots=True)
+class SessionRow:
+    """One camera in one bay from arrival to departure."""
+
+    dock: str
+    session: str
+    bay: str
+    camera: str | None
+    model: str | None
+    state: str
+    reason: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    clock_offset_milliseconds: int | None
+    reconciliation: str | None
+    first_fact: int
+    last_fact: int
+
+
+@dataclass(slots=True)
+class RecordingRow:
+    """One recording as its dock tells of it."""
+
+    dock: str
+    recording: str
+    camera: str
+    session: str
+    path: str
+    size_bytes: int
+    recorded_at: datetime | None
+    officer: str | None
+    state: str
+    reason: str | None
+    digest: str | None
+    container: str | None
+    last_fact: int
+
+
+class Projection:
+    """Folds the new facts of one dock."""
+
+    def __init__(self, dock: str) -> None:
+        self._dock = dock
+        self.sessions: dict[str, SessionRow] = {}
+        self.recordings: dict[str, RecordingRow] = {}
+        self.lines: list[dict[str, Any]] = []
+
+    async def load(self, connection: AsyncConnection, new: tuple[RecordedFact, ...]) -> None:
+        """Fetch the rows that `new` is about."""
+        session_names = {name for one in new if (name := session_of(one.fact))}
+        question = select(sessions).where(and_(sessions.c.dock == self._dock, sessions.c.session.in_(session_names)))
+        for row in (await connection.execute(question)).mappings():
+            self.sessions[row["session"]] = SessionRow(**row)
+        names = {name for one in new if (name := recording_of(one.fact))}
+        question = select(dock_recordings).where(
+            and_(dock_recordings.c.dock == self._dock, dock_recordings.c.recording.in_(names))
+        )
+        for row in (await connection.execute(question)).mappings():
+            self.recordings[row["recording"]] = RecordingRow(**row)
+
+    async def save(self, connection: AsyncConnection) -> None:
+        """Write everything that was loaded or folded."""
+        await insert_or_replace(connection, sessions, map(dataclasses.asdict, self.sessions.values()))
+        await insert_or_replace(connection, dock_recordings, map(dataclasses.asdict, self.recordings.values()))
+        await insert_new(connection, custody_lines, self.lines)
+
+    def fold(self, recorded: RecordedFact) -> None:
+        """Take in one fact. A fact about a session or recording that was never announced changes no row."""
+        fact = recorded.fact
+        self._fold_session(recorded, fact)
+        name = recording_of(fact)
+        if name is None:
+            return
+        self._fold_recording(recorded, fact, name)
+        words = custody_words(fact)
+        if words is not None:
+            self.lines.append(
+                {
+                    "dock": self._dock,
+                    "recording": name,
+                    "fact_number": recorded.number,
+                    "at": recorded.moment.at,
+                    "kind": fact.kind,
+                    "words": words,
+                }
+            )
+
+    def _fold_session(self, recorded: RecordedFact, fact: Fact) -> None:
+        if isinstance(fact, facts.CameraDocked):
+            self.sessions[fact.session] = SessionRow(
+                dock=self._dock,
+                session=fact.session,
+                bay=fact.bay,
+                camera=None,
+                model=None,
+                state=State.ARRIVED.value,
+                reason=None,
+                started_at=recorded.moment.at,
+                ended_at=None,
+                clock_offset_milliseconds=None,
+                reconciliation=None,
+                first_fact=recorded.number,
+                last_fact=recorded.number,
+            )
+            return
+        row = self.sessions.get(session_of(fact) or "")
+        if row is None:
+            return
+        row.last_fact = recorded.number
+        match fact:
+            case facts.CameraIdentified():
+                row.camera = fact.identity.camera
+                row.model = _clean(fact.identity.model)
+            case facts.ClockMeasured():
+                row.clock_offset_milliseconds = fact.reading.offset_milliseconds
+            case facts.SessionMoved():
+                row.state = _clean(fact.to_state)
+                row.reason = _clean(fact.reason) if fact.reason else None
+            case facts.SessionReconciled():
+                row.reconciliation = canonical_json(fact.to_json()).decode("utf-8")
+            case facts.CameraUndocked():
+                row.state = State.GONE.value
+                row.ended_at = recorded.moment.at
+
+    def _fold_recording(self, recorded: RecordedFact, fact: Fact, name: str) -> None:
+        if isinstance(fact, facts.RecordingListed):
+            self.recordings[name] = RecordingRow(
+                dock=self._dock,
+                recording=name,
+                camera=fact.camera,
+                session=fact.session,
+                path=fact.path,
+                size_bytes=fact.size_bytes,
+                recorded_at=fact.recorded_at,
+                officer=fact.officer,
+                state=Custody.LISTED.name,
+                reason=None,
+                digest=None,
+                container=None,
+                last_fact=recorded.number,
+            )
+            return
+        row = self.recordings.get(name)
+        if row is None:
+            return
+        row.last_fact = recorded.number
+        match fact:
+            case facts.RecordingSeen():
+                row.session = fact.session
+            case facts.RecordingStaged():
+                row.digest = fact.staged.digest
+                row.container = fact.staged.container.value
+                _advance(row, Custody.STAGED)
+            case facts.RecordingVerified():
+                _advance(row, Custody.VERIFIED)
+            case facts.RecordingStored():
+                _advance(row, Custody.STORED)
+            case facts.RecordingAccepted():
+                _advance(row, Custody.ACCEPTED)
+            case facts.RecordingErased():
+                _advance(row, Custody.ERASED)
+            case facts.RecordingRejected():
+                _advance(row, Custody.REJECTED)
+                row.reason = _clean(fact.reason)
+            case facts.CopyDiscarded() | facts.RecordingReplaced():
+                row.reason = _clean(fact.reason)
+
+
+def session_of(fact: Fact) -> str | None:
+    """The session a fact belongs to, or None."""
+    match fact:
+        case facts.RecordingStaged():
+            return fact.staged.session
+        case facts.SourceConfirmed():
+            return fact.source.session
+        case (
+            facts.CameraDocked()
+            | facts.CameraIdentified()
+            | facts.ClockMeasured()
+            | facts.ClockSet()
+            | facts.SessionMoved()
+            | facts.CameraUndocked()
+            | facts.RecordingListed()
+            | facts.RecordingSeen()
+            | facts.RecordingReplaced()
+            | facts.WipeIntended()
+            | facts.RecordingErased()
+            | facts.SpaceMeasured()
+            | facts.SessionReconciled()
+            | facts.AssignmentIntended()
+            | facts.AssignmentWritten()
+            | facts.BatteryRead()
+            | facts.ManifestStored()
+        ):
+            return fact.session
+        case _:
+            return None
+
+
+def _advance(row: RecordingRow, state: Custody) -> None:
+    """The ledger only moves forward, also here."""
+    if Custody[row.state] < state:
+        row.state = state.name
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", " ")

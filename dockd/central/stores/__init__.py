@@ -1,0 +1,115 @@
+"""What the centre asks of an object store, whatever it is made of: a folder now, S3 later.
+
+The store keeps bytes and proves them. It knows nothing of docks, cameras, receipts or HTTP routes; the
+claims (`dockd.central.claims`) know nothing of files or buckets.
+
+Promises every store makes:
+- parts go straight to the addresses that `part_address` gives, each good for one part of one upload;
+- `finished_parts` names only parts that survive a power cut from now on;
+- `placed` yields only after the whole object was read back from where it finally lies and had the
+  claimed digest, and keeps everybody else from changing the upload until the block is left;
+- an object, once placed, is never overwritten.
+
+Refusals (`dockd.web.problems.Refusal`): STORE_FULL, STORE_SUSPECT, BUSY (later); PARTS_MISSING,
+PART_DAMAGED, DIGEST_DIFFERS from `placed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from aiohttp import web
+
+from dockd.model.ids import Digest
+from dockd.wire.messages import PartAddress
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPart:
+    """One part of an upload: `number` from 1, its place in the recording and its SHA-256."""
+
+    number: int
+    offset_bytes: int
+    size_bytes: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPlan:
+    """One upload: the whole's digest and size, and the digests of its parts in order."""
+
+    upload: str
+    digest: Digest
+    size_bytes: int
+    part_size_bytes: int
+    part_digests: tuple[Digest, ...]
+
+    def part(self, number: int) -> PlannedPart:
+        """The part with this number, 1 to `len(part_digests)`."""
+        offset = (number - 1) * self.part_size_bytes
+        size = min(self.part_size_bytes, self.size_bytes - offset)
+        return PlannedPart(number, offset, size, self.part_digests[number - 1])
+
+    @property
+    def part_numbers(self) -> range:
+        """Every part's number."""
+        return range(1, len(self.part_digests) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """Bytes in their final place, proved. `object_version` and `retain_until` where the store has them."""
+
+    object_key: str
+    object_version: str | None = None
+    retain_until: datetime | None = None
+
+
+class ObjectStore(Protocol):
+    """Where footage and manifests finally lie."""
+
+    async def open(self) -> None:
+        """Make ready; repairs what a kill left half done. Raises CentreUnusable."""
+
+    async def close(self) -> None:
+        """Let running work end."""
+
+    async def begin(self, plan: UploadPlan) -> None:
+        """Be ready to take parts; the same plan again changes nothing."""
+
+    async def finished_parts(self, plan: UploadPlan) -> frozenset[int]:
+        """The parts that are held for good."""
+
+    def part_address(self, plan: UploadPlan, number: int, origin: str, expires_at: datetime) -> PartAddress:
+        """Where to PUT one part until `expires_at`. `origin` is how the dock reaches the centre."""
+
+    async def receive_part(self, request: web.Request) -> None:
+        """Take a part where its address leads back to the centre, not to the store itself.
+
+        Raises Refusal; NotFound where this store's addresses do not lead here.
+        """
+
+    def placed(self, plan: UploadPlan) -> AbstractAsyncContextManager[StoredObject]:
+        """Join the parts, prove the whole, put it into its final place."""
+
+    async def holds(self, object_key: str, size_bytes: int) -> bool:
+        """Whether the object is there with this size; a quick look, not a proof."""
+
+    async def discard(self, plan: UploadPlan) -> None:
+        """Throw the upload's parts away."""
+
+    async def content_response(self, object_key: str, headers: Mapping[str, str]) -> web.StreamResponse:
+        """An answer that sends the object, in ranges where the request asks for them. Raises NotFound."""
+
+    async def keep_document(self, key: str, content: bytes) -> None:
+        """Keep a small document durably under `key`, which is made of checked ids only.
+
+        Raises FileExistsError when another content is there already.
+        """
+
+    async def read_document(self, key: str) -> bytes:
+        """Return it. Raises NotFound."""

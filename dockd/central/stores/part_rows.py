@@ -1,0 +1,70 @@
+"""Which parts the folder store holds for good: one row for each, written after the bytes are durable."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import Enum
+
+from sqlalchemy import and_, delete, select
+
+from dockd.central.database import Database, insert_new
+from dockd.central.tables import finished_parts, uploads
+from dockd.clock import Clock
+
+
+class Standing(Enum):
+    """How a part of an upload stands."""
+
+    WANTED = "it has not arrived yet"
+    FINISHED = "it is held for good, or the whole upload is done"
+    GONE = "there is no such upload any more"
+
+
+class PartRows:
+    """Rows of finished parts."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def standing(self, upload: str, number: int) -> Standing:
+        """How the part stands now. Raises Refusal (503, 507)."""
+        part = and_(finished_parts.c.upload == uploads.c.upload, finished_parts.c.part_number == number)
+        question = (
+            select(uploads.c.is_done, finished_parts.c.part_number)
+            .select_from(uploads.outerjoin(finished_parts, part))
+            .where(uploads.c.upload == upload)
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(question)).one_or_none()
+        if row is None:
+            return Standing.GONE
+        return Standing.FINISHED if row.is_done or row.part_number is not None else Standing.WANTED
+
+    async def finished(self, upload: str) -> frozenset[int]:
+        """The numbers of all finished parts. Raises Refusal (503, 507)."""
+        question = select(finished_parts.c.part_number).where(finished_parts.c.upload == upload)
+        async with self._database.reading() as connection:
+            return frozenset((await connection.execute(question)).scalars())
+
+    async def finish(self, upload: str, number: int) -> None:
+        """The part is held for good. Raises Refusal (503, 507)."""
+        row = {"upload": upload, "part_number": number, "finished_at": self._clock.now()}
+        async with self._database.writing() as connection:
+            await insert_new(connection, finished_parts, [row])
+
+    async def forget(self, upload: str, numbers: Collection[int] | None = None) -> None:
+        """These parts (None: all) must be sent again. Raises Refusal (503, 507)."""
+        condition = finished_parts.c.upload == upload
+        if numbers is not None:
+            condition = and_(condition, finished_parts.c.part_number.in_(sorted(numbers)))
+        async with self._database.writing() as connection:
+            await connection.execute(delete(finished_parts).where(condition))
+
+    async def open_uploads(self) -> frozenset[str]:
+        """Every upload that is not done, and forget the parts of those that are or are gone."""
+        unfinished = select(uploads.c.upload).where(uploads.c.is_done.is_(False))
+        async with self._database.writing() as connection:
+            names = frozenset((await connection.execute(unfinished)).scalars())
+            await connection.execute(delete(finished_parts).where(finished_parts.c.upload.not_in(unfinished)))
+        return names

@@ -1,0 +1,196 @@
+"""The centre's tables, as the migrations make them; nothing here creates or changes a schema.
+
+Knows columns and their meaning. Must not know queries, HTTP or files. Times are text as
+`model.moment.format_utc` writes them (text order is time order), the same on SQLite and PostgreSQL.
+Facts keep the canonical JSON they were hashed over, byte for byte, so that they can be handed back as
+they came.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from dockd.model.moment import format_utc, parse_utc
+from migrations.runner import NAMING_CONVENTION
+
+LARGEST_INTEGER = 2**63 - 1
+"""What a BIGINT column holds."""
+
+
+class UtcText(TypeDecorator[datetime]):
+    """An aware time, kept as text in UTC with microseconds."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        return None if value is None else format_utc(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        return None if value is None else parse_utc(value)
+
+
+METADATA = MetaData(naming_convention=NAMING_CONVENTION)
+_ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
+
+docks = Table(
+    "docks",
+    METADATA,
+    Column("dock", Text, primary_key=True),
+    Column("facts", BigInteger, nullable=False),  # how many facts are held: the number of the last
+    Column("head", Text, nullable=False),
+    Column("public_key", Text),  # what the dock announced first; base64
+    Column("allowed_key", Text),  # another key that an administrator allowed
+    Column("last_heard_at", UtcText),
+    Column("status", Text),  # the last DockStatus, JSON
+    Column("status_at", UtcText),
+)
+
+facts = Table(
+    "facts",
+    METADATA,
+    Column("dock", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),  # the whole RecordedFact, canonical JSON
+    Column("received_at", UtcText, nullable=False),
+)
+
+orders = Table(
+    "orders",
+    METADATA,
+    Column("dock", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", UtcText, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    METADATA,
+    Column("dock", Text, primary_key=True),
+    Column("session", Text, primary_key=True),
+    Column("bay", Text, nullable=False),
+    Column("camera", Text),
+    Column("model", Text),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("started_at", UtcText, nullable=False),
+    Column("ended_at", UtcText),
+    Column("clock_offset_milliseconds", BigInteger),
+    Column("reconciliation", Text),  # the SessionReconciled fact, JSON
+    Column("first_fact", BigInteger, nullable=False),
+    Column("last_fact", BigInteger, nullable=False),
+    Index("ix_sessions_started_at", "started_at"),
+)
+
+dock_recordings = Table(
+    "dock_recordings",
+    METADATA,
+    Column("dock", Text, primary_key=True),
+    Column("recording", Text, primary_key=True),
+    Column("camera", Text, nullable=False),
+    Column("session", Text, nullable=False),  # the last one in which the card listed it
+    Column("path", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("recorded_at", UtcText),
+    Column("officer", Text),
+    Column("state", Text, nullable=False),  # the ledger's word, in capitals
+    Column("reason", Text),  # why REJECTED, or why a copy was discarded
+    Column("digest", Text),
+    Column("container", Text),
+    Column("last_fact", BigInteger, nullable=False),
+    Index("ix_dock_recordings_session", "dock", "session"),
+)
+
+custody_lines = Table(
+    "custody_lines",
+    METADATA,
+    Column("dock", Text, primary_key=True),
+    Column("recording", Text, primary_key=True),
+    Column("fact_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcText, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("words", Text, nullable=False),
+)
+
+sources = Table(
+    "sources",
+    METADATA,
+    Column("number", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("digest", Text, nullable=False),
+    Column("dock", Text, nullable=False),
+    Column("recording", Text, nullable=False),
+    Column("camera", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("recorded_at", UtcText),
+    Column("officer", Text),
+    Column("container", Text, nullable=False),
+    Column("claimed_at", UtcText, nullable=False),
+    UniqueConstraint("digest", "dock", "recording", name="uq_sources_digest"),
+    Index("ix_sources_dock_session", "dock", "session"),
+    Index("ix_sources_camera", "camera"),
+    sqlite_autoincrement=True,
+)
+
+uploads = Table(
+    "uploads",
+    METADATA,
+    Column("upload", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("part_size_bytes", BigInteger, nullable=False),
+    Column("part_digests", Text, nullable=False),  # JSON list
+    Column("is_done", Boolean, nullable=False),
+    Column("touched_at", UtcText, nullable=False),  # last claim; an upload left alone is given up
+    UniqueConstraint("digest", name="uq_uploads_digest"),
+)
+
+finished_parts = Table(
+    "finished_parts",
+    METADATA,
+    Column("upload", Text, primary_key=True),
+    Column("part_number", Integer, primary_key=True, autoincrement=False),
+    Column("finished_at", UtcText, nullable=False),
+)
+
+receipts = Table(
+    "receipts",
+    METADATA,
+    Column("digest", Text, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("object_key", Text, nullable=False),
+    Column("object_version", Text),
+    Column("accepted_at", UtcText, nullable=False),
+    Column("retain_until", UtcText),
+    Column("receipt", Text, nullable=False),  # the signed Receipt, JSON
+)
+
+manifests = Table(
+    "manifests",
+    METADATA,
+    Column("dock", Text, primary_key=True),
+    Column("session", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("stored_at", UtcText, nullable=False),
+)

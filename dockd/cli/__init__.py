@@ -1,0 +1,128 @@
+"""The command line: `dockd <verb>`.
+
+Knows the verbs and where each lives, and imports a verb's module only when it is asked for: `dockd --help`
+is quick, and a broken verb breaks only itself. Errors of ours become words and an exit status here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import click
+
+from dockd import __version__
+from dockd.errors import DockdError
+
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells expect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """Where a command is defined (`module:attribute`) and its one line of help."""
+
+    target: str
+    summary: str
+
+
+VERBS: dict[str, Verb] = {
+    "run": Verb("dockd.cli.run:run", "Run this dock: take cameras, secure their footage, make them ready."),
+    "central": Verb("dockd.cli.central:central", "Run the centre: take footage from docks, prove it, sign receipts."),
+    "demo": Verb("dockd.cli.demo:demo", "Run a centre and a dock with simulated cameras, to watch it work."),
+    "status": Verb("dockd.cli.status:status", "Show what every bay of a running dock is doing."),
+    "issue": Verb("dockd.cli.issue:issue", "Give an officer a camera that is ready."),
+    "release": Verb("dockd.cli.issue:release", "Let a HELD bay go on, after a person has dealt with it."),
+    "bays": Verb("dockd.cli.bays:bays", "Teach the dock which USB port is which bay."),
+    "recordings": Verb("dockd.cli.recordings:recordings", "List, show and export recordings of the central store."),
+    "verify": Verb("dockd.cli.verify:verify", "Check chain, signatures and digests of an export, without any server."),
+    "check-config": Verb("dockd.cli.check_config:check_config", "Say everything that is wrong in a configuration."),
+    "show-config": Verb("dockd.cli.show_config:show_config", "Print the configuration in force, defaults and all."),
+    "drivers": Verb("dockd.cli.drivers:drivers", "List the camera drivers that are installed."),
+}
+
+
+class _Verbs(click.Group):
+    """A group that knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 # click's signature
+        verb = VERBS.get(cmd_name)
+        return _imported(verb) if verb else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 # click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"There is no command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
+
+def _imported(verb: Verb) -> click.Command:
+    module_name, _, attribute = verb.target.partition(":")
+    command = getattr(importlib.import_module(module_name), attribute)
+    if not isinstance(command, click.Command):
+        raise TypeError(f"{verb.target} is not a command")
+    return command
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="dockd")
+def dockd() -> None:
+    """Docking-station sync and charging service for body-worn video cameras."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit status; an error of ours is told in words."""
+    sys.exit(exit_status_of(arguments))
+
+
+def exit_status_of(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    try:
+        status = dockd.main(args=arguments, prog_name="dockd", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except DockdError as error:
+        return _tell(error)
+    except BaseExceptionGroup as group:
+        ours = list(_errors_of_ours(group))
+        if not ours:
+            raise
+        return max([_tell(error) for error in ours])
+    return status if isinstance(status, int) else 0
+
+
+def _tell(error: DockdError) -> int:
+    click.echo(f"{error.what}\n{error.footage}\n{error.action}", err=True)
+    return error.exit_status
+
+
+def _errors_of_ours(group: BaseExceptionGroup[BaseException]) -> Iterator[DockdError]:
+    """The leaves of `group`, when every one of them is ours: else it is a bug, and its traceback is wanted."""
+    leaves: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(reversed(error.exceptions))
+        else:
+            leaves.append(error)
+    ours = [error for error in leaves if isinstance(error, DockdError)]
+    if len(ours) == len(leaves):
+        yield from ours

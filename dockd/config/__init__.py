@@ -1,0 +1,83 @@
+"""The configuration of a dock and of a centre: one TOML file each, composed of other modules' sections.
+
+Knows which sections there are and nothing of their meaning.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from dockd.central.config import CentreConfig as CentralSection
+from dockd.config.reading import read_config
+from dockd.config.toml_text import config_text
+from dockd.dock.centre_client import CentreConfig
+from dockd.dock.kiosk.config import KioskConfig
+from dockd.dock.policy import DockSection, PolicyConfig
+from dockd.dock.privilege import PrivilegeConfig
+from dockd.dock.reporter import ReporterConfig
+from dockd.dock.staging import StagingConfig
+from dockd.dock.transfer.settings import CopySettings
+from dockd.dock.uploader import UploaderConfig
+from dockd.dock.usb_policy import UsbConfig
+from dockd.log import LogConfig
+from dockd.section import Section
+
+__all__ = [
+    "DRIVERS_GROUP",
+    "CentralConfig",
+    "DockConfig",
+    "config_text",
+    "driver_names",
+    "load_central_config",
+    "load_dock_config",
+]
+
+DRIVERS_GROUP = "dockd.drivers"
+"""The entry-point group in which drivers are found."""
+
+
+class DockConfig(Section):
+    """Everything a dock is told."""
+
+    dock: DockSection
+    centre: CentreConfig
+    policy: PolicyConfig = Field(default=PolicyConfig())
+    staging: StagingConfig = Field(default=StagingConfig())
+    copying: CopySettings = Field(default=CopySettings())
+    uploader: UploaderConfig = Field(default=UploaderConfig())
+    reporter: ReporterConfig = Field(default=ReporterConfig())
+    usb: UsbConfig = Field(default=UsbConfig())
+    privilege: PrivilegeConfig = Field(default=PrivilegeConfig())
+    kiosk: KioskConfig = Field(default=KioskConfig())
+    log: LogConfig = Field(default=LogConfig())
+    drivers: dict[str, dict[str, Any]] = Field(
+        default={}, description="One table for each driver that has options; the driver's own README names them."
+    )
+
+
+class CentralConfig(Section):
+    """Everything a centre is told."""
+
+    central: CentralSection
+    log: LogConfig = Field(default=LogConfig())
+
+
+def driver_names() -> tuple[str, ...]:
+    """The names of the installed drivers, without importing them."""
+    return tuple(sorted(point.name for point in entry_points(group=DRIVERS_GROUP)))
+
+
+def load_dock_config(path: Path, environ: Mapping[str, str] = os.environ) -> DockConfig:
+    """Read, check and return a dock's configuration. Raises ConfigInvalid listing every mistake with its line."""
+    return read_config(path, DockConfig, environ, driver_names=driver_names())
+
+
+def load_central_config(path: Path, environ: Mapping[str, str] = os.environ) -> CentralConfig:
+    """Read, check and return a centre's configuration. Raises ConfigInvalid listing every mistake with its line."""
+    return read_config(path, CentralConfig, environ)

@@ -1,0 +1,298 @@
+"""The dock's composition root: the only file that names the concrete parts and puts them together.
+
+Start: journal, key, staging, drivers, page; then port watchers. One root task group: a service that
+returns or raises ends the process, and systemd starts it again. On a stop signal nothing new is begun,
+what runs is cancelled at its next safe point, the journal is closed in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+from aiohttp import web
+
+from dockd import __version__, systemd_notify
+from dockd.clock import Clock
+from dockd.dock.bay_board import DockBoard
+from dockd.dock.bay_map import BayMap, load_bay_map
+from dockd.dock.bays import Bays, PortSource
+from dockd.dock.centre_client import CentreClient, CentreConfig
+from dockd.dock.centre_wire import open_http_session
+from dockd.dock.desk import DeskParts, DockDesk
+from dockd.dock.driver_context import NoPortEvents, SessionDriverContext
+from dockd.dock.eviction import sweep_leftovers
+from dockd.dock.hotplug import UsbWatcher
+from dockd.dock.issuing import Issuing
+from dockd.dock.journal import Journal
+from dockd.dock.keys import ChainSigner, DockKey, load_or_create_key
+from dockd.dock.kiosk import KioskConfig, build_kiosk
+from dockd.dock.manifests import ManifestService
+from dockd.dock.orders import OrderWatch
+from dockd.dock.policy import DockSection, PolicyConfig
+from dockd.dock.privilege import HostPrivilege, PrivilegeConfig
+from dockd.dock.registry import DriverRegistry
+from dockd.dock.reporter import Reporter, ReporterConfig
+from dockd.dock.services import DockedIdentities, DockServices
+from dockd.dock.session import Session
+from dockd.dock.staging import Staging, StagingConfig
+from dockd.dock.transfer.settings import CopySettings
+from dockd.dock.uploader import Uploader, UploaderConfig
+from dockd.dock.usb_policy import UsbConfig
+from dockd.dock.worker import CameraThread
+from dockd.driver_api import PortEvent
+from dockd.errors import JournalUnwritable, PortInUse, ServiceFailed
+from dockd.model import facts
+from dockd.model.camera import Port
+from dockd.model.ids import CameraId, DockId
+from dockd.wire.status import DockStatus
+
+log = structlog.get_logger(__name__)
+
+_LEAVE_SECONDS = 15.0
+"""What the page's last answers may take; the unit allows 20 s before it kills."""
+
+
+class DockSettings(Protocol):
+    """The sections that the dock needs; `dockd.config.DockConfig` has them all."""
+
+    @property
+    def dock(self) -> DockSection: ...
+    @property
+    def policy(self) -> PolicyConfig: ...
+    @property
+    def staging(self) -> StagingConfig: ...
+    @property
+    def copying(self) -> CopySettings: ...
+    @property
+    def centre(self) -> CentreConfig: ...
+    @property
+    def uploader(self) -> UploaderConfig: ...
+    @property
+    def reporter(self) -> ReporterConfig: ...
+    @property
+    def kiosk(self) -> KioskConfig: ...
+    @property
+    def usb(self) -> UsbConfig: ...
+    @property
+    def privilege(self) -> PrivilegeConfig: ...
+    @property
+    def drivers(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunningDock:
+    """A dock that has started: where its page is, and what tests and tools may look at."""
+
+    page_url: str
+    desk: DockDesk
+    journal: Journal
+    staging: Staging
+
+
+async def run_dock(
+    settings: DockSettings,
+    clock: Clock,
+    stop: asyncio.Event,
+    started: Callable[[RunningDock], None] = lambda _dock: None,
+) -> None:
+    """Run the dock until `stop` is set. Raises DockdError with reaction EXIT when it cannot start or go on."""
+    async with _opened(settings, clock) as (dock, services):
+        started(dock)
+        systemd_notify.notify_ready()
+        log.info("dock runs", dock=settings.dock.id, page=dock.page_url, version=__version__)
+        try:
+            await _until_stopped(services, stop)
+        finally:
+            systemd_notify.notify_stopping()
+
+
+@asynccontextmanager
+async def _opened(
+    settings: DockSettings, clock: Clock
+) -> AsyncIterator[tuple[RunningDock, dict[str, Awaitable[None]]]]:
+    async with AsyncExitStack() as stack:
+        privilege = HostPrivilege(settings.privilege, settings.usb)
+        if settings.usb.is_enabled:
+            privilege.enter()
+        state_folder = Path(settings.dock.state_folder)
+        dock_id = DockId(settings.dock.id)
+        journal = await Journal.open(state_folder / "journal", dock=dock_id, clock=clock)
+        stack.push_async_callback(journal.close)
+        key = load_or_create_key(state_folder)
+        staging = Staging(settings.staging)
+        await staging.open()
+        await sweep_leftovers(journal, staging)
+        registry = DriverRegistry.load(settings.drivers)
+        client = CentreClient(await stack.enter_async_context(open_http_session()), settings.centre.url, dock_id, clock)
+        await journal.append(facts.DockStarted(version=__version__, public_key=key.public_key))
+        stack.push_async_callback(_journal_stop, journal)
+        parts = _Parts(settings, clock, journal, key, staging, registry, client, privilege)
+        page_url = await stack.enter_async_context(_page(parts.desk, settings.kiosk))
+        yield RunningDock(page_url, parts.desk, journal, staging), parts.services()
+
+
+async def _journal_stop(journal: Journal) -> None:
+    with suppress(JournalUnwritable):  # when that is why we stop, it was told already
+        await journal.append(facts.DockStopped())
+
+
+class _Parts:
+    """The concrete parts, made in the order in which they need each other."""
+
+    def __init__(
+        self,
+        settings: DockSettings,
+        clock: Clock,
+        journal: Journal,
+        key: DockKey,
+        staging: Staging,
+        registry: DriverRegistry,
+        client: CentreClient,
+        privilege: HostPrivilege,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._bay_map = _bay_map_of(settings.usb)
+        self._usb = UsbWatcher(settings.usb, privilege, self._bay_map.ports) if settings.usb.is_enabled else None
+        self._privilege = privilege
+        self._clock = clock
+        self._signer = ChainSigner(journal, key, clock)
+        board = DockBoard(clock, [bay.bay for bay in self._bay_map.bays])
+        self._uploader = Uploader(
+            journal,
+            staging,
+            client,
+            dock=DockId(settings.dock.id),
+            pinned=settings.centre.pinned,
+            clock=clock,
+            config=settings.uploader,
+            docked=self._docked_cameras,
+        )
+        self._reporter = Reporter(
+            journal, client, clock=clock, config=settings.reporter, status=self._status_for_centre
+        )
+        self._orders = OrderWatch(client, clock, carry_out={})
+        self._manifests = ManifestService(
+            journal,
+            staging,
+            client,
+            clock=clock,
+            dock=DockId(settings.dock.id),
+            state_folder=Path(settings.dock.state_folder),
+        )
+        session_services = DockServices(
+            journal=journal,
+            staging=staging,
+            registry=registry,
+            clock=clock,
+            policy=settings.policy,
+            copying=settings.copying,
+            pinned=settings.centre.pinned,
+            centre=client.reachability,
+            board=board,
+            identities=DockedIdentities(),
+            admit=self._admit,
+            context_for=self._context_for,
+            sign_chain=self._signer.sign,
+        )
+        self._bays = Bays(self._bay_map.bay_of, lambda bay, port: Session(session_services, bay, port), board.know)
+        self.desk = DockDesk(
+            DeskParts(
+                section=settings.dock,
+                journal=journal,
+                staging=staging,
+                board=board,
+                bays=self._bays,
+                issuing=Issuing(journal, self._bays.sessions),
+                uploader=self._uploader,
+                reporter=self._reporter,
+            )
+        )
+
+    def services(self) -> dict[str, Awaitable[None]]:
+        """Everything that must always run, by name."""
+        return {
+            "bays": self._bays.serve(self._port_sources()),
+            "uploader": self._uploader.run(),
+            "reporter": self._reporter.run(),
+            "orders": self._orders.run(),
+            "manifests": self._manifests.run(),
+            "signer": self._signer.run(),
+            "desk": self.desk.run(),
+            "watchdog": systemd_notify.watchdog(self._clock.sleep),
+        }
+
+    def _port_sources(self) -> list[PortSource]:
+        sources: list[PortSource] = [] if self._usb is None else [self._usb.ports]
+        watches = [driver.watch() for driver in self._registry.drivers]
+        return sources + [_source_of(watch) for watch in watches if watch is not None]
+
+    def _docked_cameras(self) -> frozenset[CameraId]:
+        return frozenset(session.camera for session in self._bays.sessions() if session.camera is not None)
+
+    async def _status_for_centre(self) -> DockStatus:
+        return self.desk.snapshot()
+
+    async def _admit(self, port: Port) -> None:
+        if self._usb is not None and port.driver_hint is None:
+            await self._usb.authorise(port)
+
+    def _context_for(self, port: Port, thread: CameraThread) -> SessionDriverContext:
+        is_usb = self._usb is not None and port.driver_hint is None
+        return SessionDriverContext(
+            clock=self._clock,
+            privilege=self._privilege,
+            port=port,
+            thread=thread,
+            events=self._usb if is_usb and self._usb is not None else NoPortEvents(),
+        )
+
+
+def _source_of(watch: AbstractAsyncContextManager[AsyncIterator[PortEvent]]) -> PortSource:
+    return lambda: watch
+
+
+def _bay_map_of(usb: UsbConfig) -> BayMap:
+    return load_bay_map(Path(usb.bays_file)) if usb.is_enabled else BayMap()
+
+
+@asynccontextmanager
+async def _page(desk: DockDesk, config: KioskConfig) -> AsyncIterator[str]:
+    runner = web.AppRunner(build_kiosk(desk, desk, config), access_log=None, shutdown_timeout=_LEAVE_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, config.host, config.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise PortInUse(
+                f"The page cannot be served on {config.host} port {config.port}: {error.strerror}."
+            ) from error
+        port = runner.addresses[0][1]
+        yield f"http://{config.host}:{port}/"
+    finally:
+        await runner.cleanup()
+
+
+async def _until_stopped(services: Mapping[str, Awaitable[None]], stop: asyncio.Event) -> None:
+    """Run every service until `stop`; one that ends by itself, or fails, ends them all."""
+
+    async def vital(name: str, service: Awaitable[None]) -> None:
+        await service
+        raise ServiceFailed(f"The part {name!r} of the dock ended by itself.")
+
+    async with asyncio.TaskGroup() as root:
+        tasks = [root.create_task(vital(name, service), name=name) for name, service in services.items()]
+
+        async def stopper() -> None:
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+
+        root.create_task(stopper(), name="stopper")

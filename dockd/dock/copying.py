@@ -1,0 +1,129 @@
+"""Copying one recording, and reading its copy back, with the facts that belong to each.
+
+Between the stages, which return values, and the journal, which keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dockd.dock.eviction import make_room
+from dockd.dock.services import DockServices
+from dockd.dock.stages.offload import CopyOrder, copy_recording
+from dockd.dock.stages.verify import read_back
+from dockd.dock.worker import CameraThread
+from dockd.driver_api import Storage
+from dockd.errors import CopyDamaged, DigestMismatch, SourceChanged
+from dockd.model import facts
+from dockd.model.ids import SessionId
+from dockd.model.recording import CopyCheckpoint, SourceFile
+from dockd.rules.custody import Custody, LedgerEntry
+
+_MISMATCHES_BEFORE_HOLD = 2
+
+
+async def copy_and_record(
+    services: DockServices,
+    session: SessionId,
+    entry: LedgerEntry,
+    source: SourceFile,
+    storage: Storage,
+    thread: CameraThread,
+    progress: Callable[[int], None],
+) -> None:
+    """Copy one recording and write it down as STAGED.
+
+    Raises SourceChanged (the old listing is closed, the next listing is a new recording), StagingFull,
+    StagingSuspect, CameraGone, DriverTimeout, CardUnreadable.
+    """
+    journal, staging = services.journal, services.staging
+
+    async def save_checkpoint(checkpoint: CopyCheckpoint) -> None:
+        await journal.save_checkpoint(entry.recording, checkpoint)
+
+    await make_room(journal, staging, entry.size_bytes)
+    order = CopyOrder(
+        recording=entry.recording,
+        source=source,
+        session=session,
+        checkpoint=await journal.checkpoint(entry.recording),
+    )
+    try:
+        with staging.reserve(entry.recording, entry.size_bytes):
+            staged = await copy_recording(
+                order,
+                storage=storage,
+                staging=staging,
+                run_blocking=thread.run_blocking,
+                save_checkpoint=save_checkpoint,
+                progress=progress,
+                settings=services.copying,
+                clock=services.clock,
+            )
+    except SourceChanged as change:
+        await _close_if_still_there(services, session, entry, source, storage, change)
+        raise
+    if entry.state >= Custody.VERIFIED and staged.digest != entry.digest:
+        staging.discard(entry.recording)
+        await _replaced(services, session, entry, "the card gave other bytes than in an earlier session")
+        raise SourceChanged(f"{entry.path.text} holds other footage than when it was first copied.")
+    await journal.append(facts.RecordingStaged(staged=staged))
+
+
+async def verify_and_record(
+    services: DockServices,
+    entry: LedgerEntry,
+    thread: CameraThread,
+    progress: Callable[[int], None],
+    mismatches: dict[str, int],
+) -> None:
+    """Read one staged copy back and write it down as VERIFIED.
+
+    A copy that gives back other bytes is thrown away: CopyDamaged the first time (it is copied
+    again), DigestMismatch when it happens to the same recording again. Raises StagingSuspect.
+    """
+    staged = entry.staged_copy()
+    try:
+        verified = await read_back(
+            staged, staging=services.staging, run_blocking=thread.run_blocking, progress=progress
+        )
+    except DigestMismatch as mismatch:
+        mismatches[entry.recording] = mismatches.get(entry.recording, 0) + 1
+        await services.journal.append(
+            facts.CopyDiscarded(recording=entry.recording, code=mismatch.code, reason=mismatch.what)
+        )
+        services.staging.discard(entry.recording)
+        if mismatches[entry.recording] >= _MISMATCHES_BEFORE_HOLD:
+            raise
+        raise CopyDamaged(f"The copy of {entry.path.text} was damaged on the dock's disk.") from mismatch
+    await services.journal.append(facts.RecordingVerified(verified=verified))
+
+
+async def discard_missing_copies(services: DockServices, entries: Iterable[LedgerEntry]) -> None:
+    """Write down copies that the staging disk has lost (a replaced disk), so that they are made again."""
+    for entry in entries:
+        if not entry.has_copy or entry.is_settled:
+            continue
+        if not await services.staging.present(entry.recording, entry.size_bytes):
+            await services.journal.append(
+                facts.CopyDiscarded(
+                    recording=entry.recording, code="copy-missing", reason="the staging disk does not hold it any more"
+                )
+            )
+
+
+async def _close_if_still_there(
+    services: DockServices,
+    session: SessionId,
+    entry: LedgerEntry,
+    source: SourceFile,
+    storage: Storage,
+    change: SourceChanged,
+) -> None:
+    """A file that changed under its name is a new recording; one that vanished stays open and is reported missing."""
+    if any(listed.path == source.path for listed in (await storage.list()).footage):
+        await _replaced(services, session, entry, change.what)
+
+
+async def _replaced(services: DockServices, session: SessionId, entry: LedgerEntry, reason: str) -> None:
+    await services.journal.append(facts.RecordingReplaced(recording=entry.recording, session=session, reason=reason))

@@ -1,0 +1,322 @@
+"""The work on one opened camera: runs the stages and writes what they return to the journal.
+
+One method per life-cycle state, called in order by `dock/session.py`. Decides by `rules/`; what needs
+more than a few lines has a module of its own (`intake`, `erasure`, `promise`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from dockd.dock.bay_board import BayBoard
+from dockd.dock.copying import copy_and_record, discard_missing_copies, verify_and_record
+from dockd.dock.erasure import Eraser
+from dockd.dock.intake import Intake, take_in
+from dockd.dock.promise import Promise
+from dockd.dock.services import DockServices
+from dockd.dock.stages.charge import ChargeWatch
+from dockd.dock.stages.confirm import confirm_source
+from dockd.dock.stages.identify import Identified, identify
+from dockd.dock.stages.prepare import set_camera_clock, write_assignment
+from dockd.dock.stages.wipe import check_space_freed
+from dockd.dock.worker import CameraThread
+from dockd.driver_api import Camera
+from dockd.errors import CardDamaged, ClockNotSettable, ReconciliationDiffers, RecordingRefused
+from dockd.model import facts
+from dockd.model.camera import BatteryReading
+from dockd.model.ids import CameraId, OfficerNumber, RecordingId
+from dockd.model.recording import ConfirmedSource
+from dockd.rules.custody import Custody, LedgerEntry
+from dockd.rules.lifecycle import NotAllowed
+from dockd.rules.readiness import Condition, ReadinessPolicy, blockers
+from dockd.rules.reconciliation import reconcile
+
+if TYPE_CHECKING:
+    from dockd.dock.session import Session
+
+_UNSETTLED = (Custody.LISTED, Custody.STAGED, Custody.VERIFIED, Custody.STORED)
+_SECURING_PAUSE_SECONDS = 0.2
+"""Receipts may come in hundreds a second; counting them once in a while is enough."""
+_BATTERY_INTERVAL_SECONDS = 10.0
+
+
+class Docking:
+    """One camera, opened, in one session."""
+
+    def __init__(
+        self,
+        services: DockServices,
+        session: Session,
+        camera: Camera,
+        driver: str,
+        thread: CameraThread,
+        board: BayBoard,
+    ) -> None:
+        self._services = services
+        self._session = session
+        self._camera = camera
+        self._driver = driver
+        self._thread = thread
+        self._board = board
+        self._identified: Identified | None = None
+        self._intake = Intake(sources={}, missing=())
+        self._retained: dict[RecordingId, str] = {}
+        self._is_reconciled = False
+        self._is_clock_set: bool | None = None
+        self._is_unassigned: bool | None = None
+        self._promise = Promise(services, session.id, session.bay, camera, board)
+
+    # --- what others may ask -------------------------------------------------------------------
+
+    @property
+    def camera_id(self) -> CameraId | None:
+        """Who it is; None until it has told."""
+        return self._identified.identity.id if self._identified else None
+
+    @property
+    def battery(self) -> BatteryReading:
+        """As last read."""
+        return self._board.battery
+
+    @property
+    def promised(self) -> OfficerNumber | None:
+        """Whom the camera is promised to."""
+        return self._promise.officer
+
+    async def promise(self, assignment: str, officer: OfficerNumber) -> bool:
+        """Write the officer's number to the camera. Raises AssignmentNotWritten, CameraGone."""
+        return await self._promise.make(assignment, self._known_camera(), officer)
+
+    async def withdraw(self, reason: str) -> None:
+        """Take the promise back."""
+        await self._promise.withdraw(reason)
+
+    async def closing_facts(self, *, was_ready: bool) -> list[facts.Fact]:
+        """What must be written when the camera has left."""
+        closing: list[facts.Fact] = []
+        if self._identified is None:
+            return closing
+        if was_ready:
+            closing += self._promise.taken(self._known_camera())
+        if not self._is_reconciled and self._intake.sources:
+            closing.append(await self._reconciled())
+        return closing
+
+    # --- one method per state -------------------------------------------------------------------
+
+    async def identify(self) -> None:
+        """IDENTIFYING: who is it; ends the interval of the officer who brought it back."""
+        found = await identify(self._camera)
+        self._services.identities.claim(found.identity.id, self._session)
+        self._identified = found
+        self._board.identified(found.identity, found.battery)
+        written: list[facts.Fact] = [
+            facts.CameraIdentified(
+                session=self._session.id,
+                bay=self._session.bay,
+                driver=self._driver,
+                identity=found.identity,
+                battery=found.battery,
+                space=found.space,
+            )
+        ]
+        if found.clock is not None:
+            written.append(
+                facts.ClockMeasured(session=self._session.id, camera=found.identity.camera, reading=found.clock)
+            )
+        await self._services.journal.append(*written)
+
+    async def offload(self) -> None:
+        """OFFLOADING: list the card, then copy whatever has no copy here."""
+        camera = self._known_camera()
+        listing = await self._camera.storage.list()
+        await self._promise.settle_earlier(camera, docked_at=self._session.docked_at, has_footage=bool(listing.footage))
+        self._intake = await take_in(
+            self._services.journal, self._session.id, camera, listing.footage, self._clock_offset()
+        )
+        self._is_reconciled = False
+        await discard_missing_copies(self._services, await self._entries())
+        entries = await self._entries()
+        self._board.listed(entries)
+        wanted = [entry for entry in entries if entry.needs_copy]
+        self._board.begin(sum(entry.size_bytes for entry in wanted), len(wanted))
+        for entry in wanted:
+            await copy_and_record(
+                self._services,
+                self._session.id,
+                entry,
+                self._intake.sources[entry.recording],
+                self._camera.storage,
+                self._thread,
+                self._board.advance,
+            )
+            self._board.one_done()
+
+    async def verify(self) -> None:
+        """VERIFYING: read every fresh copy back past the page cache."""
+        wanted = [entry for entry in await self._entries() if entry.has_copy and entry.verified is None]
+        self._board.begin(sum(entry.size_bytes for entry in wanted), len(wanted))
+        for entry in wanted:
+            await verify_and_record(self._services, entry, self._thread, self._board.advance, self._session.mismatches)
+            self._board.one_done()
+        self._board.listed(await self._entries())
+
+    async def secure(self) -> None:
+        """SECURING: wait until the store has accepted everything, or the policy lets footage stay aboard."""
+        with self._services.journal.changes() as changes:
+            while True:
+                tally = await self._services.journal.tally(self._session.id)
+                self._board.secured(tally)
+                if Custody.REJECTED in tally:
+                    raise RecordingRefused(await self._rejection())
+                if not any(state in tally for state in _UNSETTLED) or self._may_retain():
+                    return
+                try:
+                    async with asyncio.timeout(_BATTERY_INTERVAL_SECONDS):
+                        await changes.wait()
+                except TimeoutError:
+                    await self._read_battery()
+                await self._services.clock.sleep(_SECURING_PAUSE_SECONDS)
+
+    async def wipe(self) -> None:
+        """WIPING: erase what is cleared; keep the rest with its reason."""
+        eraser = Eraser(
+            journal=self._services.journal,
+            storage=self._camera.storage,
+            session=self._session.id,
+            pinned=self._services.pinned,
+            grace=timedelta(hours=self._services.policy.grace_hours),
+            confirm=self._confirm,
+            sign_chain=self._services.sign_chain,
+        )
+        erasure = await eraser.erase_cleared(self._services.clock.now())
+        self._retained = erasure.retained
+        self._board.wiped(len(erasure.wiped.erased), len(erasure.retained))
+        check_space_freed(erasure.wiped)
+
+    async def prepare(self) -> None:
+        """PREPARING: reconcile, then clock and assignment."""
+        if not self._is_reconciled:
+            record = await self._reconciled()
+            await self._services.journal.append(record)
+            self._is_reconciled = True
+            if record.differences:
+                raise ReconciliationDiffers(
+                    f"{len(record.differences)} recordings do not add up, the first: {record.differences[0]}."
+                )
+        damaged = [entry for entry in await self._entries() if entry.unreadable and entry.is_on_card]
+        if damaged:
+            raise CardDamaged(f"{len(damaged)} recordings on this card could not be read in whole.")
+        await self._set_clock()
+        if self._camera.assignment is not None:
+            self._is_unassigned = await write_assignment(self._camera.assignment, None)
+
+    async def charge(self) -> None:
+        """CHARGING: until the battery is full enough and nothing else blocks."""
+        policy = self._services.policy
+        watch = ChargeWatch(policy.minimum_battery_percent, policy.not_charging_after_seconds)
+        while True:
+            battery = await self._read_battery()
+            is_full = watch.judge(battery, self._services.clock.monotonic())
+            found = blockers(
+                Condition(
+                    unsafe_recordings=await self._unsafe_count(),
+                    space=await self._camera.storage.measure(),
+                    battery=battery,
+                    is_clock_set=self._is_clock_set,
+                    is_unassigned=self._is_unassigned,
+                ),
+                ReadinessPolicy(policy.minimum_battery_percent, policy.minimum_free_percent),
+            )
+            self._board.blocked(tuple(blocker.words for blocker in found))
+            if is_full and not found:
+                return
+            await self._services.clock.sleep(_BATTERY_INTERVAL_SECONDS)
+
+    async def stay_ready(self) -> None:
+        """READY: until footage that was kept aboard may be erased."""
+        while True:
+            await self._services.clock.sleep(_BATTERY_INTERVAL_SECONDS)
+            await self._read_battery()
+            if self.promised is None and await self._has_erasable():
+                return
+
+    # --- pieces -------------------------------------------------------------------------------
+
+    def _known_camera(self) -> CameraId:
+        if self._identified is None:
+            raise NotAllowed("the life-cycle enters no later state before IDENTIFYING")
+        return self._identified.identity.id
+
+    async def _entries(self) -> tuple[LedgerEntry, ...]:
+        return await self._services.journal.entries(last_session=self._session.id)
+
+    def _clock_offset(self) -> timedelta | None:
+        reading = self._identified.clock if self._identified else None
+        return timedelta(milliseconds=reading.offset_milliseconds) if reading else None
+
+    def _may_retain(self) -> bool:
+        return self._services.policy.may_retain(self._services.centre.unreachable_seconds())
+
+    async def _rejection(self) -> str:
+        refused = [entry for entry in await self._entries() if entry.state is Custody.REJECTED]
+        first = refused[0]
+        return f"The centre refuses {len(refused)} recordings, the first because: {first.rejection}"
+
+    async def _confirm(self, entry: LedgerEntry) -> ConfirmedSource:
+        return await confirm_source(
+            entry,
+            self._intake.sources[entry.recording],
+            session=self._session.id,
+            storage=self._camera.storage,
+            run_blocking=self._thread.run_blocking,
+            progress=self._board.advance,
+            settings=self._services.copying,
+        )
+
+    async def _reconciled(self) -> facts.SessionReconciled:
+        return reconcile(
+            self._session.id,
+            self._known_camera(),
+            await self._entries(),
+            retained=self._retained,
+            missing=self._intake.missing,
+        )
+
+    async def _set_clock(self) -> None:
+        if self._camera.clock is None:
+            return
+        sync = self._services.clock.moment().clock_sync
+        self._is_clock_set = False
+        if not self._services.policy.may_set_camera_clock(sync):
+            raise ClockNotSettable(f"This dock's own clock is {sync.value}, so it may not set a camera's clock.")
+        reading = await set_camera_clock(self._camera, self._services.clock.now())
+        self._is_clock_set = True
+        if reading is not None:
+            await self._services.journal.append(
+                facts.ClockSet(session=self._session.id, camera=self._known_camera(), reading=reading)
+            )
+
+    async def _read_battery(self) -> BatteryReading:
+        reading = await self._camera.battery.read()
+        if self._board.battery_crossed(reading):
+            await self._services.journal.append(
+                facts.BatteryRead(session=self._session.id, camera=self._known_camera(), battery=reading)
+            )
+        return reading
+
+    async def _unsafe_count(self) -> int:
+        return sum(entry.is_on_card and entry.recording not in self._retained for entry in await self._entries())
+
+    async def _has_erasable(self) -> bool:
+        if not self._retained:
+            return False
+        now: datetime = self._services.clock.now()
+        grace = timedelta(hours=self._services.policy.grace_hours)
+        accepted = await self._services.journal.entries(last_session=self._session.id, states={Custody.ACCEPTED})
+        return any(
+            entry.is_on_card and not entry.unreadable and entry.receipt and now >= entry.receipt.accepted_at + grace
+            for entry in accepted
+        )

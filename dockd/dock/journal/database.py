@@ -1,0 +1,193 @@
+"""The journal's file: how it is made, checked and opened, and the one connection through which all goes.
+
+Durability, by https://www.sqlite.org/pragma.html: `journal_mode=DELETE` with `synchronous=EXTRA` also
+syncs the folder after the rollback journal is unlinked, so that a commit that was acknowledged survives
+a power cut. WAL is not used: below SQLite 3.51.3 it has a reset race, and in its usual setting it may
+lose acknowledged commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from dockd.dock.journal import integrity, projection
+from dockd.dock.journal.failures import DATABASE_ERRORS, journal_error
+from dockd.errors import JournalCorrupt, JournalNewer, JournalUnwritable
+from dockd.model.ids import Digest, DockId
+from dockd.rules.custody import LedgerBreak
+from migrations import runner
+
+DATABASE_NAME = "journal.sqlite3"
+_NEW_SUFFIX = ".new"
+_BUSY_SECONDS = 15.0
+"""How long a foreign tool that reads the file may make us wait."""
+
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the journal's folder, for its owner only. Raises JournalUnwritable."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise JournalUnwritable(f"The folder {folder} cannot be made or kept private: {error.strerror}.") from error
+
+
+def prepare(folder: Path, dock: DockId) -> tuple[int, Digest]:
+    """Make or check the journal in `folder`, bring its schema up to date, and return its head. Blocking.
+
+    The caller holds the folder's lock. Raises JournalCorrupt, JournalNewer, JournalUnwritable, and
+    ConfigInvalid when the journal is another dock's.
+    """
+    path = folder / DATABASE_NAME
+    try:
+        if not path.exists():
+            _create(path)
+        return _check_and_upgrade(path, dock)
+    except runner.NewerSchema as newer:
+        raise JournalNewer(f"The journal in {folder} was written by a newer dockd (schema {newer.revision}).") from None
+    except DATABASE_ERRORS as error:
+        raise journal_error(error) from error
+
+
+def _create(path: Path) -> None:
+    # Under another name until it is whole: a journal that lost its content is then never taken for a new one.
+    new = path.with_name(path.name + _NEW_SUFFIX)
+    for leftover in (new, new.with_name(new.name + "-journal")):
+        leftover.unlink(missing_ok=True)
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    engine = _engine(new)
+    try:
+        with engine.begin() as connection:
+            runner.upgrade(connection, "dock")
+    finally:
+        engine.dispose()
+    _sync(new)
+    new.rename(path)
+    _sync(path.parent)
+    _sync(path.parent.parent)
+
+
+def _check_and_upgrade(path: Path, dock: DockId) -> tuple[int, Digest]:
+    engine = _engine(path)
+    try:
+        with engine.connect() as connection:
+            integrity.check_structure(connection, path)
+            if not inspect(connection).has_table("facts"):
+                raise JournalCorrupt(f"The file {path} holds no facts; it is not a journal or has lost its content.")
+        with engine.begin() as connection:
+            runner.upgrade(connection, "dock")
+        with engine.begin() as connection:
+            head = integrity.check_tail(connection, dock)
+            if not projection.is_current(connection):
+                if head[0]:
+                    _log.info("journal_projection_rebuilt", facts=head[0])
+                projection.rebuild(connection)
+    except (LedgerBreak, ValueError) as error:
+        # A fact that cannot be read, or that contradicts the facts before it.
+        raise JournalCorrupt(f"The journal's facts contradict each other: {error}.") from error
+    finally:
+        engine.dispose()
+    return head
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(_url("sqlite", path), poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", _set_up)
+    return engine
+
+
+def _url(driver: str, path: Path) -> URL:
+    return URL.create(driver, database=str(path))
+
+
+def _set_up(raw: Any, _record: object) -> None:
+    cursor = raw.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode=DELETE")
+        mode = cursor.fetchone()[0]
+        cursor.execute("PRAGMA synchronous=EXTRA")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA trusted_schema=OFF")
+        cursor.execute("PRAGMA temp_store=MEMORY")
+    finally:
+        cursor.close()
+    if mode != "delete":
+        raise sqlite3.OperationalError(f"the journal mode stays {mode}; another program has the file open")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Database:
+    """The one open connection. `run` gives it to one piece of work after the other, never to two at once."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._turn = asyncio.Lock()
+        self._running: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    async def connect(cls, folder: Path) -> Database:
+        """Open the prepared journal in `folder`. Raises JournalCorrupt, JournalUnwritable."""
+        engine = create_async_engine(
+            _url("sqlite+aiosqlite", folder / DATABASE_NAME),
+            poolclass=NullPool,
+            connect_args={"timeout": _BUSY_SECONDS},
+            # Transactions are begun and committed by name, in writer.py.
+            isolation_level="AUTOCOMMIT",
+        )
+        event.listen(engine.sync_engine, "connect", _set_up)
+        try:
+            return cls(await engine.connect())
+        except DATABASE_ERRORS as error:
+            raise journal_error(error) from error
+
+    async def run(self, work: Callable[[Connection], _T]) -> _T:
+        """Run `work` with the connection and return what it returns.
+
+        A caller that is cancelled leaves, the work goes on to its end: SQLAlchemy would throw away a
+        connection in the middle of a statement, and this one is the only one. Raises what `work` raises;
+        the database's own errors as JournalCorrupt or JournalUnwritable.
+        """
+        task = asyncio.create_task(self._take_turn(work), name="journal work")
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Wait for what runs, then close the connection and its thread."""
+        while self._running:
+            await asyncio.wait(self._running)
+        await self._connection.close()
+        await self._connection.engine.dispose()
+
+    async def _take_turn(self, work: Callable[[Connection], _T]) -> _T:
+        async with self._turn:
+            try:
+                return await self._connection.run_sync(work)
+            except DATABASE_ERRORS as error:
+                raise journal_error(error) from error
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            # Looked at here, for a cancelled caller will not.
+            task.exception()

@@ -1,0 +1,204 @@
+"""Tells the centre the dock's facts, in order and at least once, and how the dock is now.
+
+Begins where the centre's record of this dock ends. When the two records disagree (the dock was restored
+from an old image, or somebody changed one of them) it stops handing over facts and says so: neither
+record is changed to fit the other. Heartbeats go on. Nothing here waits for the centre: the journal
+keeps everything until it has been taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import structlog
+from pydantic import Field
+
+from dockd.clock import Clock
+from dockd.dock.uploader import Changes
+from dockd.errors import CentreRefused, CentreUnavailable
+from dockd.model.facts import RecordedFact
+from dockd.model.ids import GENESIS, Digest
+from dockd.section import Section
+from dockd.wire.messages import MAXIMUM_FACTS_PER_BATCH, FactsTaken
+from dockd.wire.status import DockStatus
+
+_log = structlog.get_logger(__name__)
+
+_DICE = random.SystemRandom()
+_BATCH_BYTES = 512 * 1024
+_CHAIN_DIFFERS = frozenset({"gap", "fork", "rewrite"})
+
+
+class ReporterConfig(Section):
+    """The `[reporter]` section."""
+
+    heartbeat_seconds: float = Field(
+        default=5.0, ge=1.0, le=300.0, description="How often the centre is told how this dock is."
+    )
+    longest_retry_seconds: float = Field(
+        default=60.0, ge=1.0, le=3600.0, description="Longest pause before facts that were not taken are sent again."
+    )
+    recheck_seconds: float = Field(
+        default=900.0,
+        ge=10.0,
+        le=86_400.0,
+        description="After the centre's record and this dock's differ: how often to look whether IT has mended it.",
+    )
+
+
+class ReportedJournal(Protocol):
+    """What reporting needs of the journal."""
+
+    @property
+    def head(self) -> tuple[int, Digest]:
+        """Number and hash of the last fact."""
+
+    async def facts_after(self, number: int, limit: int) -> tuple[RecordedFact, ...]:
+        """Facts numbered above `number`, in order."""
+
+    def changes(self) -> AbstractContextManager[Changes]:
+        """Watch for appended facts."""
+
+
+class ReportedCentre(Protocol):
+    """What reporting needs of the centre."""
+
+    async def facts_head(self) -> FactsTaken:
+        """Where its record of this dock ends."""
+
+    async def put_facts(self, facts: tuple[RecordedFact, ...]) -> FactsTaken:
+        """Hand over consecutive facts."""
+
+    async def put_status(self, status: DockStatus) -> None:
+        """Heartbeat."""
+
+
+class _RecordsDiffer(Exception):
+    """The centre's record of this dock is not a beginning of ours; the words say how."""
+
+
+class Reporter:
+    """Runs in the root task group; `run` never returns."""
+
+    def __init__(
+        self,
+        journal: ReportedJournal,
+        client: ReportedCentre,
+        *,
+        clock: Clock,
+        config: ReporterConfig,
+        status: Callable[[], Awaitable[DockStatus]],
+        jitter: Callable[[], float] = _DICE.random,
+    ) -> None:
+        self._journal = journal
+        self._client = client
+        self._clock = clock
+        self._config = config
+        self._status = status
+        self._jitter = jitter
+        self._words: str | None = None
+        self._facts_at_centre = 0
+
+    @property
+    def facts_at_centre(self) -> int:
+        """How many of this dock's facts the centre durably holds, as far as is known."""
+        return self._facts_at_centre
+
+    @property
+    def stopped_words(self) -> str | None:
+        """Why facts are no longer handed over, in words for staff; None while they are."""
+        return self._words
+
+    async def run(self) -> None:
+        """Report for ever. Ends only by cancellation, or with an error that must end the program."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._report(), name="reporter: facts")
+            tasks.create_task(self._beat(), name="reporter: heartbeat")
+
+    async def _beat(self) -> None:
+        while True:
+            try:
+                await self._client.put_status(await self._status())
+            except (CentreUnavailable, CentreRefused) as error:
+                _log.debug("heartbeat_not_taken", why=error.what)
+            await self._clock.sleep(self._config.heartbeat_seconds)
+
+    async def _report(self) -> None:
+        failures = 0
+        with self._journal.changes() as changes:
+            while True:
+                try:
+                    await self._agree_on_start()
+                    while True:
+                        await self._hand_over()
+                        failures = 0
+                        await changes.wait()
+                except _RecordsDiffer as difference:
+                    self._stop(str(difference))
+                    await self._clock.sleep(self._config.recheck_seconds)
+                except CentreRefused as refused:
+                    failures += 1
+                    if refused.refusal not in _CHAIN_DIFFERS:
+                        _log.warning("facts_refused", why=refused.what)
+                    await self._clock.sleep(self._pause_seconds(failures, None))
+                except CentreUnavailable as error:
+                    failures += 1
+                    await self._clock.sleep(self._pause_seconds(failures, error.retry_after_seconds))
+
+    async def _agree_on_start(self) -> None:
+        """Find where the centre's record ends, and that it is a beginning of ours. Raises _RecordsDiffer."""
+        taken = await self._client.facts_head()
+        number, _ = self._journal.head
+        if taken.number > number:
+            raise _RecordsDiffer(
+                f"The centre holds {taken.number} facts of this dock, the dock only {number}: "
+                "the dock was restored from an old copy."
+            )
+        if await self._hash_of(taken.number) != taken.head:
+            raise _RecordsDiffer(f"Fact {taken.number} of this dock is another one at the centre.")
+        self._facts_at_centre = taken.number
+        if self._words is not None:
+            _log.info("facts_agree_again", number=taken.number)
+            self._words = None
+
+    async def _hand_over(self) -> None:
+        """Send everything that the centre does not have."""
+        while batch := within_bytes(await self._journal.facts_after(self._facts_at_centre, MAXIMUM_FACTS_PER_BATCH)):
+            taken = await self._client.put_facts(batch)
+            last = batch[-1]
+            if taken.number < last.number or (taken.number == last.number and taken.head != last.hash):
+                raise CentreUnavailable("The centre did not confirm the facts that it was sent.")
+            self._facts_at_centre = last.number
+
+    async def _hash_of(self, number: int) -> str:
+        if number <= 0:
+            return GENESIS
+        found = await self._journal.facts_after(number - 1, 1)
+        return found[0].hash if found else ""
+
+    def _pause_seconds(self, failures: int, asked_seconds: float | None) -> float:
+        full = min(2.0 ** min(failures, 12), self._config.longest_retry_seconds)
+        return max(full * (0.5 + self._jitter() / 2), asked_seconds or 0.0)
+
+    def _stop(self, difference: str) -> None:
+        words = (
+            f"{difference} No more facts are handed over until IT has decided which record is right. "
+            "Footage is still copied, verified and sent."
+        )
+        if words != self._words:
+            _log.error("facts_differ", words=words)
+        self._words = words
+
+
+def within_bytes(facts: tuple[RecordedFact, ...], limit_bytes: int = _BATCH_BYTES) -> tuple[RecordedFact, ...]:
+    """The first of `facts` whose JSON stays within `limit_bytes`; at least one, if there is one."""
+    size_bytes = 0
+    for count, fact in enumerate(facts):
+        size_bytes += len(fact.model_dump_json())
+        if size_bytes > limit_bytes and count:
+            return facts[:count]
+    return facts

@@ -1,0 +1,1 @@
+"""One file per revision; a package so that it is installed."""

@@ -1,0 +1,49 @@
+"""The permission to erase and the trust in a receipt are each made in one place of the source."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+def makers(name: str) -> set[str]:
+    """Files of the product that call `name(...)`, in whatever way they imported it, or take its token."""
+    found: set[str] = set()
+    for folder in ("dockd", "drivers", "migrations"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                called = node.func if isinstance(node, ast.Call) else None
+                is_named = (isinstance(called, ast.Name) and called.id == name) or (
+                    isinstance(called, ast.Attribute) and called.attr == name
+                )
+                if is_named:
+                    found.add(path.relative_to(ROOT).as_posix())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "home"),
+    [("Clearance", "dockd/rules/custody.py"), ("TrustedReceipt", "dockd/rules/receipts.py")],
+)
+def test_it_is_constructed_only_at_home(name: str, home: str) -> None:
+    assert makers(name) == {home}
+
+
+def test_nobody_takes_the_token_or_goes_around_the_constructor() -> None:
+    taken: set[str] = set()
+    for folder in ("dockd", "drivers"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                names = {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom | ast.Import) else set()
+                if "_MADE_HERE" in names:
+                    taken.add(str(path))
+                if isinstance(node, ast.Attribute) and node.attr == "_MADE_HERE":
+                    taken.add(str(path))
+                is_copy = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "replace"
+                if is_copy and isinstance(node.args[0], ast.Name) and "clearance" in node.args[0].id.lower():
+                    taken.add(str(path))
+    assert not taken
