@@ -71,6 +71,7 @@ lint-code:
 lint-types:
 	@$(BIN)/mypy --no-error-summary
 lint-imports:
+	@mkdir -p .cache
 	@$(BIN)/lint-imports --cache-dir .cache/import-linter > .cache/lint-imports.txt 2>&1 || \
 		{ cat .cache/lint-imports.txt; exit 1; }
 lint-docs:
@@ -88,7 +89,7 @@ debian-packages:
 
 $(STAMPS)/venv: deploy/make-venv deploy/install-debian-packages deploy/debian-packages-run.txt
 	@PYTHON='$(PYTHON)' deploy/make-venv $(VENV)
-	@mkdir -p $(STAMPS) .cache
+	@mkdir -p $(STAMPS)
 	@touch $@
 
 $(STAMPS)/run: $(STAMPS)/venv requirements-run.lock setup.cfg pyproject.toml

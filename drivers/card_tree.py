@@ -41,10 +41,11 @@ MOST_ENTRIES = 250_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something on the card that is not a folder to be looked into."""
+    """Something on the card."""
 
     path: CardPath
     is_file: bool
+    is_folder: bool
     size_bytes: int
     modified_ns: int
 
@@ -100,11 +101,10 @@ class CardTree:
     # --- listing ------------------------------------------------------------------------------
 
     def walk(self, is_left_alone: Callable[[Names], bool]) -> Iterator[Entry]:
-        """Every entry that is not a folder, in the order of its path.
+        """Every entry, in the order of its path; a folder comes before what is in it.
 
-        A folder for which `is_left_alone` is true is reported as one entry that is not a file and not
-        looked into. Raises CardUnreadable (also for a tree too deep or too full to be a camera's),
-        CameraGone.
+        A folder for which `is_left_alone` is true is not looked into. Raises CardUnreadable (also for a
+        tree too deep or too full to be a camera's), CameraGone.
         """
         counted = 0
         with self.root() as root:
@@ -129,9 +129,10 @@ class CardTree:
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
                 continue  # vanished since it was named
-            if not stat.S_ISDIR(status.st_mode) or is_left_alone(path):
-                is_file = stat.S_ISREG(status.st_mode)
-                yield Entry(CardPath(path), is_file, status.st_size, status.st_mtime_ns)
+            is_folder = stat.S_ISDIR(status.st_mode)
+            is_file = stat.S_ISREG(status.st_mode)
+            yield Entry(CardPath(path), is_file, is_folder, status.st_size, status.st_mtime_ns)
+            if not is_folder or is_left_alone(path):
                 continue
             with _closing(os.open(name, _FOLDER, dir_fd=folder)) as inner:
                 yield from self._walk(inner, path, is_left_alone)

@@ -27,7 +27,10 @@ settings.register_profile("long", settings.get_profile("check"), max_examples=20
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
 _MOUNTS = Path("/proc/self/mountinfo")
-_THREADS_MAY_TAKE_SECONDS = 3.0
+_THREADS_MAY_TAKE_SECONDS = float(os.environ.get("LEFT_THREADS_SECONDS", "3"))
+
+
+_SEED = pytest.StashKey[int]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -38,9 +41,6 @@ def pytest_configure(config: pytest.Config) -> None:
         given = os.environ.get("TEST_SEED") or str(random.SystemRandom().randrange(2**32))
         config.option.hypothesis_seed = given
     config.stash[_SEED] = int(given)
-
-
-_SEED = pytest.StashKey[int]()
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -17,7 +17,7 @@ import os
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import Row, and_, delete, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.database import Database, insert_new
@@ -213,7 +213,9 @@ class Claims:
             await connection.execute(delete(uploads).where(uploads.c.upload == plan.upload))
         await self._store.discard(plan)
 
-    async def _touched_upload(self, connection: AsyncConnection, condition: object) -> Row[tuple[object, ...]] | None:
+    async def _touched_upload(
+        self, connection: AsyncConnection, condition: ColumnElement[bool]
+    ) -> Row[tuple[object, ...]] | None:
         await connection.execute(update(uploads).where(condition).values(touched_at=self._clock.now()))
         return (await connection.execute(select(uploads).where(condition))).one_or_none()
 

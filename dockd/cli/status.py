@@ -17,7 +17,8 @@ from rich.text import Text
 from dockd.cli.dock_client import open_dock, url_option
 from dockd.dock.kiosk.tiles import Tile, board_of, tile_of
 from dockd.errors import DockUnreachable
-from dockd.wire.status import DockStatus, Headline
+from dockd.web.looks import NEEDS_PERSON
+from dockd.wire.status import DockStatus
 
 EXIT_FINE = 0
 EXIT_NEEDS_PERSON = 1
@@ -50,7 +51,7 @@ def status(as_json: bool, watch: bool, url: str) -> int:
 
 def exit_status(dock: DockStatus) -> int:
     """1 when any bay is HELD or FAULT, else 0."""
-    needs_person = any(bay.headline in (Headline.HELD, Headline.FAULT) for bay in dock.bays)
+    needs_person = any(bay.headline in NEEDS_PERSON for bay in dock.bays)
     return EXIT_NEEDS_PERSON if needs_person else EXIT_FINE
 
 

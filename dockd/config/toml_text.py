@@ -31,8 +31,6 @@ def toml_value(value: object) -> str:
             return f"{{ {inner} }}" if inner else "{}"
         case Sequence():
             return f"[{', '.join(toml_value(one) for one in value)}]"
-        case BaseModel():
-            return toml_value({name: one for name, one in dict(value).items() if one is not None})
         case _:
             raise TypeError(f"{type(value).__name__} has no place in a configuration")
 
@@ -48,16 +46,14 @@ def config_text(config: BaseModel, *, changed_only: bool = False) -> str:
     With `changed_only` each key that has a default shows it in a comment.
     """
     blocks: list[str] = []
-    for section, field in type(config).model_fields.items():
+    for section in type(config).model_fields:
         value = getattr(config, section)
         if isinstance(value, BaseModel):
             body = list(_keys(value, changed_only=changed_only))
             if body:
                 blocks.append("\n".join([f"[{section}]", *body]))
-        elif isinstance(value, Mapping):
+        else:
             blocks += [_table(f"{section}.{toml_key(name)}", table) for name, table in value.items()]
-        elif not (changed_only and value == default_of(field)):
-            blocks += [_table(section, dict(one), is_array=True) for one in value]
     return "\n\n".join(blocks) + "\n" if blocks else ""
 
 
@@ -81,8 +77,5 @@ def _keys(section: BaseModel, *, changed_only: bool) -> Iterator[str]:
         yield f"{toml_key(name)} = {toml_value(value)}{comment}"
 
 
-def _table(name: str, table: Mapping[str, Any], *, is_array: bool = False) -> str:
-    header = f"[[{name}]]" if is_array else f"[{name}]"
-    return "\n".join(
-        [header, *(f"{toml_key(key)} = {toml_value(value)}" for key, value in table.items() if value is not None)]
-    )
+def _table(name: str, table: Mapping[str, Any]) -> str:
+    return "\n".join([f"[{name}]", *(f"{toml_key(key)} = {toml_value(value)}" for key, value in table.items())])

@@ -105,16 +105,15 @@ def _hash_text(line: ManifestLine, made_at: str) -> str:
 
 def _custody_text(entry: LedgerEntry) -> str:
     recorded_at = format_utc(entry.recorded_at) if entry.recorded_at else "unknown"
-    text = [
-        f"        <custody:recording>{escape(entry.recording)}</custody:recording>",
-        f"        <custody:camera>{escape(entry.camera)}</custody:camera>",
-        f"        <custody:cardPath>{escape(entry.path.text)}</custody:cardPath>",
-        f"        <custody:recordedAt>{recorded_at}</custody:recordedAt>",
-        f"        <custody:officer>{escape(entry.officer or 'unknown')}</custody:officer>",
-        f"        <custody:container>{escape(entry.container or 'unknown')}</custody:container>",
-    ]
-    text += [f'        <custody:unreadable start="{one.start_byte}" end="{one.end_byte}"/>' for one in entry.unreadable]
-    return "\n".join(text)
+    return "\n".join(
+        (
+            f"        <custody:recording>{escape(entry.recording)}</custody:recording>",
+            f"        <custody:camera>{escape(entry.camera)}</custody:camera>",
+            f"        <custody:cardPath>{escape(entry.path.text)}</custody:cardPath>",
+            f"        <custody:recordedAt>{recorded_at}</custody:recordedAt>",
+            f"        <custody:officer>{escape(entry.officer or 'unknown')}</custody:officer>",
+        )
+    )
 
 
 def write_chain(name: str, mhl: bytes) -> bytes:

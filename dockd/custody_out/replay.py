@@ -109,14 +109,14 @@ class ChainReplay:
         self.steps: dict[RecordingId, list[tuple[int, str]]] = {}
         """(number, kind) of every fact about a recording."""
         self.sessions: dict[SessionId, SessionRecord] = {}
-        self.keys: list[str] = []
-        """Public keys (base64) in the order in which the dock announced them."""
+        self.keys: dict[str, int] = {}
+        """Public keys (base64) in the order in which the dock announced them, each with that fact's number."""
         self.checkpoints: list[Checkpoint] = []
         self.chain_problems: list[Problem] = []
         self.signature_problems: list[Problem] = []
         self.custody_problems: list[tuple[RecordingId | None, Problem]] = []
         self._hashes: list[str] = []
-        self._key = 0
+        self._key = ""
         self._last: RecordedFact | None = None
 
     @property
@@ -140,9 +140,8 @@ class ChainReplay:
         self._hashes.append(recorded.computed_hash() if broken is ChainBreak.BAD_HASH else recorded.hash)
         match recorded.fact:
             case facts.DockStarted():
-                if recorded.fact.public_key not in self.keys:
-                    self.keys.append(recorded.fact.public_key)
-                self._key = self.keys.index(recorded.fact.public_key)
+                self.keys.setdefault(recorded.fact.public_key, recorded.number)
+                self._key = recorded.fact.public_key
             case facts.ChainSigned():
                 self._check_signature(recorded.number, recorded.fact)
             case _:
@@ -176,11 +175,13 @@ class ChainReplay:
                 Problem(number, f"signs another fact {fact.through} than the one in this chain")
             )
             return
-        signature = verified_signature(self.keys[self._key], fact.signature, fact.head.encode("ascii"))
+        signature = verified_signature(self._key, fact.signature, fact.head.encode("ascii"))
         if signature is None:
             self.signature_problems.append(Problem(number, "carries a signature that is not of this dock's key"))
             return
-        self.checkpoints.append(Checkpoint(number, fact.through, fact.head, signature, self._key))
+        self.checkpoints.append(
+            Checkpoint(number, fact.through, fact.head, signature, list(self.keys).index(self._key))
+        )
 
 
 def verified_signature(public_key: str, signature: str, message: bytes) -> bytes | None:

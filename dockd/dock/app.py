@@ -8,9 +8,10 @@ what runs is cancelled at its next safe point, the journal is closed in order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,6 +57,10 @@ log = structlog.get_logger(__name__)
 
 _LEAVE_SECONDS = 15.0
 """What the page's last answers may take; the unit allows 20 s before it kills."""
+
+
+Service = Callable[[], Coroutine[Any, Any, None]]
+"""A part that must always run."""
 
 
 class DockSettings(Protocol):
@@ -104,18 +109,16 @@ async def run_dock(
     """Run the dock until `stop` is set. Raises DockdError with reaction EXIT when it cannot start or go on."""
     async with _opened(settings, clock) as (dock, services):
         started(dock)
-        systemd_notify.notify_ready()
+        systemd_notify.notify(systemd_notify.READY)
         log.info("dock runs", dock=settings.dock.id, page=dock.page_url, version=__version__)
         try:
             await _until_stopped(services, stop)
         finally:
-            systemd_notify.notify_stopping()
+            systemd_notify.notify(systemd_notify.STOPPING)
 
 
 @asynccontextmanager
-async def _opened(
-    settings: DockSettings, clock: Clock
-) -> AsyncIterator[tuple[RunningDock, dict[str, Awaitable[None]]]]:
+async def _opened(settings: DockSettings, clock: Clock) -> AsyncIterator[tuple[RunningDock, dict[str, Service]]]:
     async with AsyncExitStack() as stack:
         privilege = HostPrivilege(settings.privilege, settings.usb)
         if settings.usb.is_enabled:
@@ -215,18 +218,25 @@ class _Parts:
             )
         )
 
-    def services(self) -> dict[str, Awaitable[None]]:
+    def services(self) -> dict[str, Service]:
         """Everything that must always run, by name."""
         return {
-            "bays": self._bays.serve(self._port_sources()),
-            "uploader": self._uploader.run(),
-            "reporter": self._reporter.run(),
-            "orders": self._orders.run(),
-            "manifests": self._manifests.run(),
-            "signer": self._signer.run(),
-            "desk": self.desk.run(),
-            "watchdog": systemd_notify.watchdog(self._clock.sleep),
+            "bays": partial(self._bays.serve, self._port_sources()),
+            "uploader": self._uploader.run,
+            "reporter": self._reporter.run,
+            "orders": self._orders.run,
+            "manifests": self._manifests.run,
+            "signer": self._signer.run,
+            "desk": self.desk.run,
+            "watchdog": self._watch,
         }
+
+    async def _watch(self) -> None:
+        """Tell systemd that the event loop turns; for ever, also where nobody listens."""
+        every_seconds = systemd_notify.watchdog_seconds()
+        while True:
+            await self._clock.sleep(every_seconds or 3600.0)
+            systemd_notify.notify(systemd_notify.WATCHDOG)
 
     def _port_sources(self) -> list[PortSource]:
         sources: list[PortSource] = [] if self._usb is None else [self._usb.ports]
@@ -280,11 +290,11 @@ async def _page(desk: DockDesk, config: KioskConfig) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _until_stopped(services: Mapping[str, Awaitable[None]], stop: asyncio.Event) -> None:
+async def _until_stopped(services: Mapping[str, Service], stop: asyncio.Event) -> None:
     """Run every service until `stop`; one that ends by itself, or fails, ends them all."""
 
-    async def vital(name: str, service: Awaitable[None]) -> None:
-        await service
+    async def vital(name: str, service: Service) -> None:
+        await service()
         raise ServiceFailed(f"The part {name!r} of the dock ended by itself.")
 
     async with asyncio.TaskGroup() as root:

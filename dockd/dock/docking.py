@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 _UNSETTLED = (Custody.LISTED, Custody.STAGED, Custody.VERIFIED, Custody.STORED)
 _SECURING_PAUSE_SECONDS = 0.2
 """Receipts may come in hundreds a second; counting them once in a while is enough."""
-_BATTERY_INTERVAL_SECONDS = 10.0
 
 
 class Docking:
@@ -174,7 +173,7 @@ class Docking:
                 if not any(state in tally for state in _UNSETTLED) or self._may_retain():
                     return
                 try:
-                    async with asyncio.timeout(_BATTERY_INTERVAL_SECONDS):
+                    async with asyncio.timeout(self._services.policy.battery_interval_seconds):
                         await changes.wait()
                 except TimeoutError:
                     await self._read_battery()
@@ -189,6 +188,7 @@ class Docking:
             pinned=self._services.pinned,
             grace=timedelta(hours=self._services.policy.grace_hours),
             confirm=self._confirm,
+            is_read_twice=self._services.policy.read_card_twice,
             sign_chain=self._services.sign_chain,
         )
         erasure = await eraser.erase_cleared(self._services.clock.now())
@@ -233,12 +233,12 @@ class Docking:
             self._board.blocked(tuple(blocker.words for blocker in found))
             if is_full and not found:
                 return
-            await self._services.clock.sleep(_BATTERY_INTERVAL_SECONDS)
+            await self._services.clock.sleep(self._services.policy.battery_interval_seconds)
 
     async def stay_ready(self) -> None:
         """READY: until footage that was kept aboard may be erased."""
         while True:
-            await self._services.clock.sleep(_BATTERY_INTERVAL_SECONDS)
+            await self._services.clock.sleep(self._services.policy.battery_interval_seconds)
             await self._read_battery()
             if self.promised is None and await self._has_erasable():
                 return
@@ -251,7 +251,9 @@ class Docking:
         return self._identified.identity.id
 
     async def _entries(self) -> tuple[LedgerEntry, ...]:
-        return await self._services.journal.entries(last_session=self._session.id)
+        """What this session's card holds, and what was erased from it; not what the card has replaced."""
+        entries = await self._services.journal.entries(last_session=self._session.id)
+        return tuple(entry for entry in entries if not entry.is_replaced)
 
     def _clock_offset(self) -> timedelta | None:
         reading = self._identified.clock if self._identified else None

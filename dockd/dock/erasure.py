@@ -44,6 +44,8 @@ class Eraser:
     pinned: PinnedStore
     grace: timedelta
     confirm: ConfirmSource
+    is_read_twice: bool
+    """Confirm also what was copied in one piece in this session."""
     sign_chain: Callable[[str], Awaitable[None]]
 
     async def erase_cleared(self, now: datetime) -> Erasure:
@@ -82,7 +84,7 @@ class Eraser:
         return clear(entry, receipt, source, session=self.session, now=now, grace=self.grace)
 
     async def _confirmed(self, entry: LedgerEntry, digest: Digest) -> ConfirmedSource:
-        if entry.is_read_whole and entry.staged_session == self.session:
+        if entry.is_read_whole and entry.staged_session == self.session and not self.is_read_twice:
             return ConfirmedSource(
                 recording=entry.recording, session=self.session, digest=digest, size_bytes=entry.size_bytes
             )

@@ -67,6 +67,14 @@ class PolicyConfig(Section):
         le=744,
         description="How long accepted footage stays on the camera's card before it is erased (at most 31 days).",
     )
+    read_card_twice: bool = Field(
+        default=False,
+        description=(
+            "Read every recording a second time from the card before it is erased. It is always done when the camera "
+            "was away since the copy was begun; with true also for a copy made in one piece, which finds a bit that "
+            "was read wrong once. It doubles the reading time before a card is emptied, not before staff may go."
+        ),
+    )
     minimum_battery_percent: int = Field(
         default=80,
         ge=0,
@@ -95,6 +103,9 @@ class PolicyConfig(Section):
             "On a host whose kernel cannot be asked (some containers): `set` camera clocks, with `unknown` in the "
             "record, or `refuse` to."
         ),
+    )
+    battery_interval_seconds: float = Field(
+        default=10.0, ge=0.1, le=600.0, description="How often the battery of a docked camera is read."
     )
     not_charging_after_seconds: int = Field(
         default=900,

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal
@@ -32,6 +34,7 @@ FileSystem = Literal["vfat", "exfat", "ext4"]
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 _ALWAYS = ("nosuid", "nodev", "noexec", "nosymfollow", "noatime")
 _KILL_GRACE_SECONDS = 2.0
+_LEFTOVER_TIMEOUT_SECONDS = 10.0
 _DESCRIPTORS_LIMIT_BYTES = 256 * 1024
 
 _log = structlog.get_logger(__name__)
@@ -87,8 +90,22 @@ class HostPrivilege:
                     footage="Nothing was mounted or read.",
                     action="Tell IT: start dockd with PrivateMounts=yes, or set mount_namespace to own.",
                 )
+            self._clear_leftovers()
         except OSError as error:
             raise ServiceFailed(f"The dock cannot use {self._folder} for mounting cards: {error}.") from error
+
+    def _clear_leftovers(self) -> None:
+        """Let go of the cards and remove the mount points of a run that was killed; what resists is left and told."""
+        for mount_point in self._folder.iterdir():
+            try:
+                if _is_mounted(mount_point):
+                    command = ["umount", "--internal-only", "--lazy", "--", str(mount_point)]
+                    subprocess.run(
+                        command, check=True, capture_output=True, env=_ENVIRONMENT, timeout=_LEFTOVER_TIMEOUT_SECONDS
+                    )
+                mount_point.rmdir()
+            except (OSError, subprocess.SubprocessError) as error:
+                _log.warning("mount-point-left", mount_point=str(mount_point), reason=str(error))
 
     async def set_block_read_only(self, device_node: Path, read_only: bool) -> None:
         """Block (or allow) writing at the block layer, and ask the kernel whether it took.
@@ -114,8 +131,7 @@ class HostPrivilege:
                 action="Tell IT: the card must be examined; it may have been formatted elsewhere.",
             )
         _check_block_device(volume.device_node)
-        mount_point = self._folder / f"{volume.device_node.name}.{next(self._numbers)}"
-        mount_point.mkdir(mode=0o700)
+        mount_point = self._new_mount_point(volume)
         try:
             await self._run(mount_command(volume, mount_point, read_only=read_only))
         except BaseException:
@@ -123,6 +139,16 @@ class HostPrivilege:
             await asyncio.shield(self.unmount(mount_point))
             raise
         return mount_point
+
+    def _new_mount_point(self, volume: Volume) -> Path:
+        try:
+            while True:
+                mount_point = self._folder / f"{volume.device_node.name}.{next(self._numbers)}"
+                with suppress(FileExistsError):  # left by a run that was killed
+                    mount_point.mkdir(mode=0o700)
+                    return mount_point
+        except OSError as error:
+            raise CardUnreadable(f"No mount point can be made in {self._folder}: {error.strerror}.") from error
 
     async def unmount(self, mount_point: Path) -> None:
         """Unmount; lazily where the device has left or is stuck. Never raises for a card that is gone.
@@ -199,6 +225,8 @@ def mount_command(volume: Volume, mount_point: Path, *, read_only: bool) -> list
         "mount",
         "--internal-only",
         "--no-mtab",
+        # Said as a flag too: "rw" as a mere option would quietly become "ro" on a protected device (mount(8), -w).
+        "--read-only" if read_only else "--read-write",
         "--types",
         volume.file_system,
         "--options",

@@ -35,6 +35,9 @@ from dockd.wire.messages import Claim, ClaimAnswer, PartAddress, Upload
 _IDLE_ROUNDS = 4
 """How often one attempt asks afresh what is missing without any part getting through, before it is left for later."""
 
+_AFTER_WRONG_WHOLE_SECONDS = 3600.0
+"""Sending everything again costs the site its line; a store that does this needs a person first."""
+
 
 class SenderJournal(Protocol):
     """What sending needs of the journal."""
@@ -102,7 +105,7 @@ class RecordingSender:
     async def _bring(self, transfer: Transfer, verified: VerifiedRecording) -> None:
         claim = self.claim_of(transfer.entry, verified)
         answer = await self.centre.claim(claim)
-        idle_rounds = 0
+        idle_rounds, is_second_time = 0, False
         while idle_rounds < _IDLE_ROUNDS:
             if answer.receipt is not None:
                 await self._accept(transfer.entry, answer.receipt)
@@ -122,8 +125,13 @@ class RecordingSender:
             except CentreRefused as refused:
                 if is_final(refused):
                     raise
-                if refused.refusal == "digest-differs":  # sent whole, stored wrong: not again and again at once
-                    idle_rounds += 1
+                if refused.refusal == "digest-differs":
+                    if is_second_time:
+                        raise CentreUnavailable(
+                            "The store put the parts together to other bytes, twice.",
+                            retry_after_seconds=_AFTER_WRONG_WHOLE_SECONDS,
+                        ) from refused
+                    is_second_time = True
                     answer = await self.centre.claim(claim)
                 else:
                     answer = await self._asked_again(upload, claim)

@@ -360,4 +360,7 @@ class Uploader:
         await self._journal.append(
             CopyDiscarded(recording=entry.recording, code=damage.code, reason=damage.reason[:4000])
         )
-        self._staging.discard(entry.recording)
+        try:
+            await asyncio.to_thread(self._staging.discard, entry.recording)
+        except OSError as error:
+            self._staging.mark_suspect(f"A damaged copy could not be removed: {error.strerror}.")

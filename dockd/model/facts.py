@@ -126,6 +126,7 @@ class RecordingListed(Value):
     path: PathText
     size_bytes: int
     modified_ns: ExactInteger | None
+    """Unix time in nanoseconds, as decimal text in JSON; None when the card does not tell."""
     generation: int
     recorded_at: UtcTime | None
     """Recording time in UTC, corrected by the measured clock offset; None when the card does not tell."""

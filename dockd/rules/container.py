@@ -104,9 +104,12 @@ def _mp4(file: _File) -> ContainerVerdict:
     while position < file.size_bytes:
         box = _box(file, position, file.size_bytes)
         if box is None:
-            is_whole = is_whole and index is not None and file.is_zero(position, file.size_bytes)
-            if not is_whole and file.is_zero(position, file.size_bytes) and not media:
+            # Zeros behind the last box are what a camera fills its last cluster with; zeros behind the
+            # first are a recording that a power cut took.
+            rest_is_zero = file.is_zero(position, file.size_bytes)
+            if rest_is_zero and index is None and not media and file.size_bytes - position >= _SAMPLE_BYTES:
                 return ContainerVerdict.ZERO_FILLED
+            is_whole = is_whole and rest_is_zero and index is not None
             break
         if box.kind == b"moov":
             index = box

@@ -67,7 +67,7 @@ def host_name(host_header: str) -> str | None:
         return None
     if parts.hostname is None or parts.username is not None or parts.path or parts.query or parts.fragment:
         return None
-    return parts.hostname.rstrip(".")
+    return parts.hostname.lower().rstrip(".")  # urlsplit keeps the case of an IPv6 zone
 
 
 def is_cross_site(request: web.BaseRequest) -> bool:

@@ -69,6 +69,19 @@ def clock_time(at: datetime, now: datetime, zone: tzinfo | None = None) -> str:
     return f"{local.day} {local:%b}{year} {local:%H:%M}"
 
 
+def clock_offset_in_words(offset_milliseconds: int) -> str:
+    """`1.250 s ahead`, `3 min 5 s behind`, `exact`: how a clock stood against another."""
+    if offset_milliseconds == 0:
+        return "exact"
+    side = "ahead" if offset_milliseconds > 0 else "behind"
+    seconds, thousandths = divmod(abs(offset_milliseconds), 1000)
+    if seconds < _MINUTE:
+        return f"{seconds}.{thousandths:03d} s {side}"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE} min {seconds % _MINUTE} s {side}"
+    return f"{duration_in_words(seconds)} {side}"
+
+
 def utc_time(at: datetime) -> str:
     """`2026-11-22 06:00:05 UTC`: for records, where the zone must not be guessed."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -20,7 +20,6 @@ from dockd.model.ids import CameraId, CardPath, OfficerNumber
 from dockd.model.recording import SourceFile
 from drivers.card_tree import CardTree, CheckPresent, Entry
 from drivers.massstorage.profile import USUAL_CLUTTER, AssignmentFile, ClockFile, Names, Profile, fits
-from drivers.massstorage.profile_library import CardLook
 
 MeasureRoom = Callable[[int], SpaceReading]
 
@@ -35,7 +34,7 @@ def room_of(descriptor: int) -> SpaceReading:
 
 
 def look_at(root: Path, check_present: CheckPresent, *, deepest_folder: int) -> tuple[frozenset[Names], bool]:
-    """The card's folders down to `deepest_folder`, and whether it holds no file but clutter.
+    """The card's folders down to `deepest_folder`, and whether there is nothing on it but clutter.
 
     Raises CardUnreadable, CameraGone.
     """
@@ -43,14 +42,11 @@ def look_at(root: Path, check_present: CheckPresent, *, deepest_folder: int) -> 
     folders: set[Names] = set()
     is_empty = True
     try:
-        # A folder at the bound is reported as an entry and not looked into, so this stays cheap on a full card.
         for entry in tree.walk(lambda names: len(names) >= deepest_folder or _is_usual_clutter(names)):
-            names = entry.path.names
-            folders.update(names[:depth] for depth in range(1, len(names)))
-            if entry.is_folder:
-                folders.add(names)
-            if not _is_usual_clutter(names):
+            if not _is_usual_clutter(entry.path.names):
                 is_empty = False
+                if entry.is_folder:
+                    folders.add(entry.path.names)
     finally:
         tree.close()
     return frozenset(folders), is_empty
@@ -85,7 +81,9 @@ class MountedCard:
         for entry in self._tree.walk(self.profile.is_clutter):
             if entry.is_file and self.profile.is_footage(entry.path.names):
                 footage.append(self._as_source(entry))
-            elif len(ignored) < _MOST_IGNORED_NAMED:
+            elif (self.profile.is_clutter(entry.path.names) or not entry.is_folder) and len(
+                ignored
+            ) < _MOST_IGNORED_NAMED:
                 ignored.append(entry.path.text)
         return Listing(footage=tuple(footage), ignored=tuple(ignored))
 
@@ -146,13 +144,6 @@ class MountedCard:
             self._tree.write_small(_card_path(file.path), at.astimezone(UTC).strftime(file.format).encode())
         except CardUnreadable as failure:
             raise ClockNotSettable(failure.what) from failure
-
-
-def card_look(
-    folders: frozenset[Names], *, is_empty: bool, usb_id: str | None, untrusted_label: str | None
-) -> CardLook:
-    """What a profile is chosen by."""
-    return CardLook(usb_id=usb_id, untrusted_label=untrusted_label, folders=folders, is_empty=is_empty)
 
 
 def _is_usual_clutter(names: Names) -> bool:

@@ -62,7 +62,7 @@ class Recognised(_Part):
     folders: tuple[PathOnCard, ...] = ()
     """One of these is on the card; names may hold shell wildcards, capitals do not matter."""
     is_for_empty_cards: bool = False
-    """Also a card on which there is no file but clutter (freshly formatted)."""
+    """Also a card on which there is nothing but clutter (freshly formatted)."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -191,9 +191,9 @@ class Profile(_Part):
         found = re.search(self.recording_time.pattern, "/".join(name.decode("latin-1") for name in path.names))
         if found is None:
             return None
-        year, *rest = (int(found[part]) for part in _TIME_PARTS)
+        year, month, day, hour, minute, second = (int(found[part]) for part in _TIME_PARTS)
         try:
-            return datetime(year + 2000 if year < 100 else year, *rest, tzinfo=UTC)
+            return datetime(year + 2000 if year < 100 else year, month, day, hour, minute, second, tzinfo=UTC)
         except ValueError:
             return None
 

@@ -31,7 +31,7 @@ class CardLook:
     folders: frozenset[Names]
     """Every folder down to the depth that any profile asks about."""
     is_empty: bool
-    """No file but clutter."""
+    """Nothing but clutter."""
 
 
 class ProfileLibrary:

@@ -60,9 +60,10 @@ class SimulatedCard:
         footage: list[SourceFile] = []
         ignored: list[str] = []
         for entry in self._tree.walk(_is_clutter):
-            if entry.is_file and not _is_clutter(entry.path.names):
+            is_clutter = _is_clutter(entry.path.names)
+            if entry.is_file and not is_clutter:
                 footage.append(_as_source(entry))
-            elif len(ignored) < _MOST_IGNORED_NAMED:
+            elif (is_clutter or not entry.is_folder) and len(ignored) < _MOST_IGNORED_NAMED:
                 ignored.append(entry.path.text)
         return Listing(footage=tuple(footage), ignored=tuple(ignored))
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 import pytest
 
-from dockd.dock.bay_map import BayMap, MappedBay, learn_bays
+from dockd.cli import exit_status_of
+from dockd.dock.bay_map import BayMap, MappedBay, learn_bays, load_bay_map
 from dockd.dock.hotplug import UsbWatcher
 from dockd.dock.privilege import HostPrivilege, PrivilegeConfig
 from dockd.dock.udev_source import Change, DeviceSource, Item, SourceBroken, UdevSource
@@ -52,10 +55,12 @@ async def take(events: AsyncIterator[PortEvent], count: int) -> list[PortEvent]:
 
 
 async def assert_quiet(events: AsyncIterator[PortEvent]) -> None:
-    with pytest.raises(TimeoutError):
+    try:
         async with asyncio.timeout(QUIET_SECONDS):
             surplus = await anext(events)
-            pytest.fail(f"one event too many: {surplus}")
+    except TimeoutError:
+        return
+    pytest.fail(f"one event too many: {surplus}")
 
 
 async def eventually(is_so: Callable[[], bool]) -> None:
@@ -684,3 +689,39 @@ async def test_bays_are_learned_by_putting_a_camera_into_each(testbed: UsbTestbe
         learned = await learning
     assert learned.bays == (MappedBay(BayId("A"), "1-1.4.1"), MappedBay(BayId("B"), "1-1.2"))
     assert [len(one.bays) for one in saved] == [1, 2]
+
+
+def test_bays_learn_from_the_command_line_writes_the_map(testbed: UsbTestbed, tmp_path: Path) -> None:
+    bays_file = tmp_path / "bays.toml"
+    config_file = tmp_path / "dockd.toml"
+    config_file.write_text(
+        f"""\
+[dock]
+id = "dock-1"
+site = "Blackfriars"
+[centre]
+url = "http://127.0.0.1:8490"
+store = "store-1"
+key = "key-1"
+public_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+[usb]
+bays_file = "{bays_file}"
+""",
+        encoding="utf-8",
+    )
+    outcome: list[int] = []
+    arguments = ["bays", "learn", "--config", str(config_file), "left", "right"]
+    learning = threading.Thread(target=lambda: outcome.append(exit_status_of(arguments)), name="cli")
+    learning.start()
+    for path, name in (("1-1.2", "left"), ("1-1.5", "right")):
+        deadline = time.monotonic() + SOON_SECONDS
+        while not (bays_file.exists() and f'name = "{name}"' in bays_file.read_text(encoding="utf-8")):
+            assert time.monotonic() < deadline, f"bay {name} was not learned"
+            testbed.add_device(path)  # again and again: the command may not be listening yet
+            time.sleep(QUIET_SECONDS)
+            testbed.remove(path)
+            time.sleep(QUIET_SECONDS)
+    learning.join(SOON_SECONDS)
+    assert outcome == [0]
+    learned = load_bay_map(bays_file)
+    assert learned.bays == (MappedBay(BayId("left"), "1-1.2"), MappedBay(BayId("right"), "1-1.5"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from html.parser import HTMLParser
 
-VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
 
@@ -85,7 +85,9 @@ def read_html(html: str) -> HtmlReader:
     reader.close()
     reader.mistakes += [f"<{tag}> is never closed" for tag in reader._open]
     reader.mistakes += [f"id {name!r} {times} times" for name, times in Counter(reader.ids).items() if times > 1]
-    reader.mistakes += [f"{name!r} is referred to and does not exist" for name in set(reader.references) - set(reader.ids)]
+    reader.mistakes += [
+        f"{name!r} is referred to and does not exist" for name in set(reader.references) - set(reader.ids)
+    ]
     for given in reader.inputs:
         if given.get("id") not in reader.labels:
             reader.mistakes.append(f"input {given} without a label")

@@ -153,6 +153,7 @@ class Oracle:
     def check_finished(self) -> None:
         """The end of a good day: all cards empty, everything in the store, the chain sound."""
         self.check_all()
+        assert self.facts(), "there is no journal"
         assert not self.on_cards(), f"still on cards: {sorted(self.on_cards())}"
         missing = {name for digest, name in self.expected.items() if digest not in self.in_store()}
         assert not missing, f"not in the store: {sorted(missing)}"

@@ -102,10 +102,10 @@ def select_backlog() -> Select[int, Any, Any]:
 
 
 def select_tally(session: SessionId) -> Select[int, int, int]:
-    """Count and bytes of what a session listed, by ledger state."""
+    """Count and bytes of what a session's card holds or held, by ledger state; not what the card has replaced."""
     return (
         select(ledger.c.state, func.count(), func.sum(ledger.c.size_bytes))
-        .where(ledger.c.last_session == session)
+        .where(ledger.c.last_session == session, ledger.c.is_replaced.is_(False))
         .group_by(ledger.c.state)
     )
 
@@ -177,7 +177,10 @@ class JournalQueries:
         return Backlog(count=count, size_bytes=size_bytes or 0, oldest_at=oldest_at)
 
     async def tally(self, session: SessionId) -> dict[Custody, tuple[int, int]]:
-        """How many recordings, and of how many bytes, `session` listed last, by their state; no state with none."""
+        """How many recordings, and of how many bytes, the card of `session` holds or held, by state.
+
+        Without those whose bytes the card has replaced; a state with none is not there.
+        """
         found = await self._database.run(lambda one: one.execute(select_tally(session)).all())
         return {Custody(state): (count, size_bytes or 0) for state, count, size_bytes in found}
 

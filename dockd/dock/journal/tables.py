@@ -110,7 +110,7 @@ ledger = Table(
     Index("ix_ledger_source", "camera", "path", "size_bytes", "modified_ns", "generation"),
     Index("ix_ledger_camera", "camera", "is_on_card", "state"),
     Index("ix_ledger_camera_custody", "camera", "state", "has_copy"),
-    Index("ix_ledger_session", "last_session", "state"),
+    Index("ix_ledger_session", "last_session", "state", "is_replaced", "size_bytes"),
     Index("ix_ledger_custody", "state", "has_copy", "size_bytes", "listed_at"),
 )
 

@@ -208,9 +208,10 @@ class Writer:
                 if self._failure is None:
                     await self._commit(jobs)
                 self._refuse(jobs)
-        finally:
-            # Also when this task is ended from outside: nobody shall wait for ever.
             self._failure = self._failure or JournalUnwritable("The journal is closed.")
+        finally:
+            # Also when a bug or the event loop ends this task: nobody shall wait for ever.
+            self._failure = self._failure or JournalUnwritable("The journal's writer ended unexpectedly.")
             while not self._queue.empty():
                 if (job := self._queue.get_nowait()) is not None:
                     jobs.append(job)

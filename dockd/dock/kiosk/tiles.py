@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from dockd.model.moment import ClockSync
-from dockd.rules.headline import STATE_NAMES
-from dockd.rules.lifecycle import State
+from dockd.web.looks import LOOKS, NEEDS_PERSON, state_name
 from dockd.web.text import (
     age_in_words,
     clock_time,
@@ -27,18 +26,6 @@ from dockd.wire.status import BayStatus, DockStatus, Headline, Progress
 BATTERY_GOOD_PERCENT = 41
 BATTERY_LOW_PERCENT = 20
 """Display thresholds that officers know from their cameras: 41-100 good, 20-40 medium, below 20 low."""
-
-_LOOKS = {
-    Headline.EMPTY: ("empty", "empty"),
-    Headline.LEAVE_IN_BAY: ("busy", "stay"),
-    Headline.YOU_MAY_GO: ("go", "tick"),
-    Headline.CHARGING: ("charging", "bolt"),
-    Headline.READY: ("ready", "check"),
-    Headline.TAKE: ("take", "take"),
-    Headline.HELD: ("held", "hand"),
-    Headline.FAULT: ("fault", "warning"),
-}
-"""Tone (a CSS class) and icon per headline: never the same shape twice, so colour is not needed."""
 
 _IN_BETWEEN = (Headline.LEAVE_IN_BAY, Headline.YOU_MAY_GO)
 
@@ -133,13 +120,13 @@ class Board:
 
 def tile_of(bay: BayStatus, now: datetime, *, zone: tzinfo | None = None) -> Tile:
     """Choose the words of one tile. Times are printed in `zone` (None: this host's own), with the day unless today."""
-    tone, icon = _LOOKS[bay.headline]
+    look = LOOKS[bay.headline]
     is_take = bay.headline is Headline.TAKE
     return Tile(
         bay=bay.bay,
         headline=bay.headline.value,
-        tone=tone,
-        icon=icon,
+        tone=look.tone,
+        icon=look.icon,
         words=bay.words,
         state=state_name(bay.state) if bay.headline in _IN_BETWEEN else None,
         since=clock_time(bay.since, now, zone),
@@ -155,16 +142,6 @@ def tile_of(bay: BayStatus, now: datetime, *, zone: tzinfo | None = None) -> Til
         may_release=bay.headline is Headline.HELD,
         may_cancel=is_take and bay.officer is not None,
     )
-
-
-def state_name(state: str) -> str:
-    """A `BayStatus.state` in words; a state that this version does not know is shown as it is."""
-    if state == "empty":
-        return "Empty"
-    try:
-        return STATE_NAMES[State(state)]
-    except ValueError:
-        return state
 
 
 def battery_of(bay: BayStatus) -> Battery:
@@ -226,7 +203,7 @@ def board_of(status: DockStatus) -> Board:
         ready=status.ready_count,
         occupied=sum(bay.headline is not Headline.EMPTY for bay in status.bays),
         bays=len(status.bays),
-        attention=tuple(bay.bay for bay in status.bays if bay.headline in (Headline.HELD, Headline.FAULT)),
+        attention=tuple(bay.bay for bay in status.bays if bay.headline in NEEDS_PERSON),
         staging_free=size_in_words(status.staging_free_bytes),
         staging_used_percent=percent_of(used, status.staging_total_bytes),
         is_staging_low=status.staging_free_bytes * 10 < status.staging_total_bytes,

@@ -100,6 +100,9 @@ class Line:
             self._queues[0].put(None)
         for thread in self._threads:
             thread.join(timeout_seconds)
+        # The steps usually belong to whoever holds this line: without this, the buffers would stay until
+        # the garbage collector comes by.
+        self._free = SimpleQueue()
         return not any(thread.is_alive() for thread in self._threads)
 
     def _start(self) -> None:

@@ -166,6 +166,7 @@ class SourceWalk:
             if self._source.is_leaving or self._clock.monotonic() >= until_monotonic:
                 return False
             self._read_span(*self._pending.pop())
+        self._buffer = memoryview(b"")  # it goes on to others now
         return True
 
     def _read_span(self, start: int, end: int) -> None:

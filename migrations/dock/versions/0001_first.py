@@ -98,7 +98,7 @@ def _create_ledger() -> None:
     op.create_index("ix_ledger_source", "ledger", ["camera", "path", "size_bytes", "modified_ns", "generation"])
     op.create_index("ix_ledger_camera", "ledger", ["camera", "is_on_card", "state"])
     op.create_index("ix_ledger_camera_custody", "ledger", ["camera", "state", "has_copy"])
-    op.create_index("ix_ledger_session", "ledger", ["last_session", "state"])
+    op.create_index("ix_ledger_session", "ledger", ["last_session", "state", "is_replaced", "size_bytes"])
     op.create_index("ix_ledger_custody", "ledger", ["state", "has_copy", "size_bytes", "listed_at"])
 
 

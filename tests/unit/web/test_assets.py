@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -42,8 +44,6 @@ def test_number_and_unit_stay_on_one_line() -> None:
 
 
 def test_the_script_is_ours_alone_and_small() -> None:
-    from importlib import resources
-
     script = (resources.files("dockd.web") / "static" / "live.js").read_text(encoding="utf-8")
     assert "http://" not in script
     assert "https://" not in script

@@ -24,12 +24,17 @@ PAIRS = [
     *[("soft", f"{tone}-tint") for tone in TONES],
     ("link", "card"),
 ]
-SHAPES = [(f"battery-{level}", "card") for level in ("good", "medium", "low")] + [("bar-full", "bar"), ("focus", "page")]
+SHAPES = [(f"battery-{level}", "card") for level in ("good", "medium", "low")] + [
+    ("bar-full", "bar"),
+    ("focus", "page"),
+]
 
 
 def schemes() -> dict[str, dict[str, str]]:
     css = (resources.files("dockd.web") / "static" / "dockd.css").read_text(encoding="utf-8")
-    light, dark = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{([^}]*)\}", css)[:2])
+    light, dark = (
+        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block)) for block in re.findall(r":root \{([^}]*)\}", css)[:2]
+    )
     return {"light": light, "dark": light | dark}
 
 

@@ -38,13 +38,17 @@ async def test_rebound_foreign_name_is_refused(client: TestClient) -> None:
     assert response.status == 421
 
 
-@pytest.mark.parametrize("host", ["", "dock-7.example.evil.example", "127.0.0.1@evil.example", "evil.example:8480", "a b", "[::1"])
+@pytest.mark.parametrize(
+    "host", ["", "dock-7.example.evil.example", "127.0.0.1@evil.example", "evil.example:8480", "a b", "[::1"]
+)
 async def test_odd_hosts_are_refused(client: TestClient, host: str) -> None:
     response = await client.get("/", headers={"Host": host})
     assert response.status in (400, 421)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8480", "dock-7.example", "DOCK-7.Example:80", "[::1]:8480", "dock-7.example."])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8480", "dock-7.example", "DOCK-7.Example:80", "[::1]:8480", "dock-7.example."]
+)
 async def test_known_names_are_served(client: TestClient, host: str) -> None:
     assert (await client.get("/", headers={"Host": host})).status == 200
 

@@ -1,0 +1,278 @@
+"""Every call of the centre's API, once. The server registers this list and OpenAPI describes it."""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+
+from dockd import __version__
+from dockd.central import refusals
+from dockd.central.api import dock_calls, recording_calls
+from dockd.central.api.answers import raw_json_answer
+from dockd.central.api.openapi import describe
+from dockd.central.api.route import (
+    CAMERA,
+    DIGEST,
+    DOCK,
+    LARGEST_NUMBER,
+    OFFICER,
+    SESSION,
+    UPLOAD,
+    Answer,
+    ApiValue,
+    BytesBody,
+    Call,
+    IntegerValue,
+    JsonBody,
+    Route,
+    TextValue,
+)
+from dockd.central.claims import LARGEST_PART_BYTES
+from dockd.central.manifests import LARGEST_MANIFEST_BYTES, NAME_PATTERN
+from dockd.central.stores.part_intake import PART_CONTENT_TYPE
+from dockd.model.recording import Receipt
+from dockd.web.problems import (
+    BAD_REQUEST,
+    CUT_OFF,
+    INVALID_BODY,
+    NO_SUCH_THING,
+    TOO_LARGE,
+    TOO_SLOW,
+    WRONG_CONTENT_TYPE,
+    ProblemKind,
+)
+from dockd.wire.messages import (
+    MAXIMUM_PARTS,
+    Claim,
+    ClaimAnswer,
+    DockList,
+    FactBatch,
+    FactsTaken,
+    Orders,
+    RecordingDetail,
+    RecordingList,
+    StoreDescription,
+    StoredManifest,
+    Upload,
+)
+from dockd.wire.status import DockStatus
+
+_LATER = (refusals.STORE_FULL, refusals.STORE_SUSPECT, refusals.BUSY)
+_BODY = (BAD_REQUEST, CUT_OFF, WRONG_CONTENT_TYPE, TOO_LARGE, INVALID_BODY)
+_MANIFEST_NAME = TextValue(NAME_PATTERN, "the manifest's name", "manifest-sha256.txt")
+_OCTETS = "application/octet-stream"
+
+
+def _route(
+    method: str,
+    path: str,
+    call: Call,
+    answers: tuple[Answer, ...],
+    *,
+    values: dict[str, ApiValue] | None = None,
+    query: dict[str, ApiValue] | None = None,
+    headers: dict[str, TextValue] | None = None,
+    body: JsonBody | BytesBody | None = None,
+    problems: tuple[ProblemKind, ...] = (),
+) -> Route:
+    has_input = bool(values or query or headers)
+    return Route(
+        method=method,
+        path=f"/api/v1{path}",
+        call=call,
+        name=call.__name__,
+        summary=(call.__doc__ or "").strip(),
+        answers=answers,
+        path_values=values or {},
+        query=query or {},
+        headers=headers or {},
+        body=body,
+        problems=tuple(
+            dict.fromkeys((*((BAD_REQUEST,) if has_input else ()), *(_BODY if body else ()), *problems, *_LATER))
+        ),
+    )
+
+
+async def get_openapi(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - every call takes its request
+    """This description, OpenAPI 3.1."""
+    return raw_json_answer(_DOCUMENT)
+
+
+_DOCK_ROUTES = (
+    _route(
+        "PUT",
+        "/docks/{dock}/facts",
+        dock_calls.put_facts,
+        (Answer(200, "held durably up to `number`", FactsTaken),),
+        values={"dock": DOCK},
+        body=JsonBody(FactBatch, dock_calls.FACTS_LIMIT_BYTES),
+        problems=(
+            refusals.GAP,
+            refusals.FORK,
+            refusals.REWRITE,
+            refusals.OTHER_KEY,
+            refusals.BAD_SIGNATURE,
+            refusals.BAD_HASH,
+            refusals.WRONG_DOCK,
+        ),
+    ),
+    _route(
+        "GET",
+        "/docks/{dock}/facts/head",
+        dock_calls.get_head,
+        (Answer(200, "number 0 when the dock was never heard of", FactsTaken),),
+        values={"dock": DOCK},
+    ),
+    _route(
+        "GET",
+        "/docks/{dock}/facts",
+        dock_calls.get_facts,
+        (Answer(200, "consecutive facts; none at the end", FactBatch),),
+        values={"dock": DOCK},
+        query={"after": dock_calls.AFTER, "limit": dock_calls.LIMIT},
+    ),
+    _route(
+        "PUT",
+        "/docks/{dock}/status",
+        dock_calls.put_status,
+        (Answer(204, "kept"),),
+        values={"dock": DOCK},
+        body=JsonBody(DockStatus, dock_calls.STATUS_LIMIT_BYTES),
+        problems=(refusals.WRONG_DOCK,),
+    ),
+    _route(
+        "GET",
+        "/docks/{dock}/orders",
+        dock_calls.get_orders,
+        (Answer(200, "orders above `after`; none when the wait is over", Orders),),
+        values={"dock": DOCK},
+        query={"after": dock_calls.AFTER, "wait": dock_calls.WAIT},
+    ),
+    _route("GET", "/docks", dock_calls.list_docks, (Answer(200, "by name", DockList),)),
+)
+
+_UPLOAD_ROUTES = (
+    _route(
+        "POST",
+        "/recordings",
+        recording_calls.claim_recording,
+        (
+            Answer(200, "the store has it: the receipt", ClaimAnswer),
+            Answer(201, "the store has it not: how to send it", ClaimAnswer),
+        ),
+        body=JsonBody(Claim, recording_calls.CLAIM_LIMIT_BYTES),
+        problems=(refusals.PARTS_DIFFER, refusals.CLAIM_DIFFERS),
+    ),
+    _route(
+        "GET",
+        "/uploads/{upload}",
+        recording_calls.get_upload,
+        (Answer(200, "what is there, and fresh addresses for what is missing", Upload),),
+        values={"upload": UPLOAD},
+        problems=(NO_SUCH_THING,),
+    ),
+    _route(
+        "POST",
+        "/uploads/{upload}/complete",
+        recording_calls.complete_upload,
+        (Answer(200, "the receipt", Receipt),),
+        values={"upload": UPLOAD},
+        problems=(NO_SUCH_THING, refusals.PARTS_MISSING, refusals.DIGEST_DIFFERS, refusals.PART_DAMAGED),
+    ),
+    _route(
+        "PUT",
+        "/uploads/{upload}/parts/{number}",
+        recording_calls.put_part,
+        (Answer(204, "the part is held for good"),),
+        values={"upload": UPLOAD, "number": IntegerValue(1, MAXIMUM_PARTS, "the part's number, from 1")},
+        query={
+            "offset": IntegerValue(0, LARGEST_NUMBER, "where the part begins, bytes"),
+            "size": IntegerValue(1, LARGEST_PART_BYTES, "the part's size, bytes"),
+            "digest": TextValue(DIGEST.pattern, "SHA-256 of the part", "0" * 64, is_required=True),
+            "expires": IntegerValue(0, LARGEST_NUMBER, "good until then, Unix time in seconds"),
+            "signature": TextValue(
+                DIGEST.pattern, "the centre's HMAC-SHA-256 over all of this", "0" * 64, is_required=True
+            ),
+        },
+        body=BytesBody((PART_CONTENT_TYPE,), LARGEST_PART_BYTES),
+        problems=(
+            refusals.BAD_ADDRESS,
+            refusals.EXPIRED,
+            refusals.LENGTH_REQUIRED,
+            refusals.LENGTH_DIFFERS,
+            refusals.PART_DIFFERS,
+            NO_SUCH_THING,
+            TOO_SLOW,
+        ),
+    ),
+)
+
+_READING_ROUTES = (
+    _route("GET", "/store", recording_calls.get_store, (Answer(200, "who the centre is", StoreDescription),)),
+    _route(
+        "GET",
+        "/recordings",
+        recording_calls.list_recordings,
+        (Answer(200, "newest first; `next_after` goes on", RecordingList),),
+        query={
+            "dock": DOCK,
+            "camera": CAMERA,
+            "session": SESSION,
+            "officer": OFFICER,
+            "after": recording_calls.BEFORE,
+            "limit": recording_calls.LIMIT,
+        },
+    ),
+    _route(
+        "GET",
+        "/recordings/{digest}",
+        recording_calls.get_recording,
+        (Answer(200, "sources, receipt, custody", RecordingDetail),),
+        values={"digest": DIGEST},
+        problems=(NO_SUCH_THING,),
+    ),
+    _route(
+        "GET",
+        "/recordings/{digest}/content",
+        recording_calls.get_content,
+        (
+            Answer(200, "the whole recording", content_type=_OCTETS),
+            Answer(206, "the range asked for", content_type=_OCTETS),
+            Answer(304, "not changed; recordings never change"),
+            Answer(412, "the condition in the request's headers does not hold"),
+            Answer(416, "the range lies outside"),
+        ),
+        values={"digest": DIGEST},
+        problems=(NO_SUCH_THING,),
+    ),
+    _route(
+        "PUT",
+        "/sessions/{dock}/{session}/manifests/{name}",
+        recording_calls.put_manifest,
+        (Answer(200, "kept for good", StoredManifest),),
+        values={"dock": DOCK, "session": SESSION, "name": _MANIFEST_NAME},
+        headers={recording_calls.DIGEST_HEADER: TextValue(DIGEST.pattern, "SHA-256 of the body", "0" * 64)},
+        body=BytesBody(recording_calls.MANIFEST_CONTENT_TYPES, LARGEST_MANIFEST_BYTES),
+        problems=(refusals.BODY_DIFFERS, refusals.MANIFEST_DIFFERS),
+    ),
+    _route(
+        "GET",
+        "/sessions/{dock}/{session}/manifests/{name}",
+        recording_calls.get_manifest,
+        (Answer(200, "the manifest", content_type=_OCTETS),),
+        values={"dock": DOCK, "session": SESSION, "name": _MANIFEST_NAME},
+        problems=(NO_SUCH_THING,),
+    ),
+    _route("GET", "/openapi.json", get_openapi, (Answer(200, "this document", content_type="application/json"),)),
+)
+
+ROUTES = (*_DOCK_ROUTES, *_UPLOAD_ROUTES, *_READING_ROUTES)
+
+_DOCUMENT = json.dumps(describe(ROUTES, title="dockd centre", version=__version__), ensure_ascii=False).encode("utf-8")
+
+
+def add_api(app: web.Application) -> None:
+    """Serve every call of the API."""
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, route.handler)

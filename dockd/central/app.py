@@ -1,0 +1,201 @@
+"""The centre put together: the only module here that names concrete classes, and its life from open to close."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from dockd import systemd_notify
+from dockd.central.api.routes import add_api
+from dockd.central.claims import Claims
+from dockd.central.config import CentreConfig
+from dockd.central.database import Database, sqlite_url
+from dockd.central.fact_intake import FactIntake
+from dockd.central.identity import create_identity, load_identity
+from dockd.central.manifests import Manifests
+from dockd.central.pages import add_pages
+from dockd.central.queries import Queries
+from dockd.central.services import SERVICES, Services
+from dockd.central.stores.files import FileStore
+from dockd.clock import Clock, SystemClock
+from dockd.errors import PortInUse
+from dockd.rules.receipts import PinnedStore
+from dockd.web.problems import Refusal, problem_middleware
+from dockd.web.requests import guard_requests
+
+_log = structlog.get_logger(__name__)
+
+DATABASE_FILE = "centre.sqlite"
+_READ_BUFFER_BYTES = 1024 * 1024
+_LEAVE_WITHIN_SECONDS = 15.0
+_SWEEP_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServedCentre:
+    """A centre that answers at `url` (no path)."""
+
+    url: str
+    port: int
+    services: Services
+
+
+async def initialise_centre(folder: Path, *, store: str | None = None) -> PinnedStore:
+    """Make a centre in `folder`: keys, identity, database. Returns what docks must pin.
+
+    Raises CentreUnusable when there is one already; BadRequest for a bad store name.
+    """
+    pinned = await asyncio.to_thread(create_identity, folder, store=store)
+    database = _database(folder)
+    try:
+        await database.open()
+    finally:
+        await database.close()
+    return pinned
+
+
+@asynccontextmanager
+async def open_services(config: CentreConfig, clock: Clock) -> AsyncIterator[Services]:
+    """Open everything that the centre keeps, and close it in order. Raises CentreUnusable."""
+    folder = Path(config.folder)
+    identity = await asyncio.to_thread(load_identity, folder)
+    async with contextlib.AsyncExitStack() as stack:
+        database = _database(folder)
+        stack.push_async_callback(database.close)
+        await database.open()
+        store = FileStore(
+            folder,
+            database=database,
+            clock=clock,
+            address_secret=identity.address_secret,
+            floor_bytes=config.free_space_floor_bytes,
+            part_idle_seconds=config.part_idle_seconds,
+        )
+        stack.push_async_callback(store.close)
+        await store.open()
+        lifetime = timedelta(minutes=config.part_address_minutes)
+        claims = Claims(database, store, identity, clock, address_lifetime=lifetime)
+        stack.push_async_callback(claims.close)
+        yield Services(
+            config=config,
+            clock=clock,
+            identity=identity,
+            store=store,
+            facts=FactIntake(database, clock),
+            claims=claims,
+            manifests=Manifests(database, store, clock),
+            queries=Queries(database),
+        )
+
+
+def build_centre(config: CentreConfig, *, clock: Clock | None = None) -> web.Application:
+    """The centre as an application. It opens its folder when it starts and closes it when it is cleaned up."""
+    app = web.Application()
+    guard_requests(app, allowed_hosts=config.served_names)
+    app.middlewares.append(problem_middleware)
+    add_api(app)
+    add_pages(app)
+    the_clock = clock or SystemClock()
+
+    async def life(running: web.Application) -> AsyncIterator[None]:
+        async with open_services(config, the_clock) as services:
+            running[SERVICES] = services
+            sweep = asyncio.create_task(_sweep(services), name="centre sweep")
+            try:
+                yield
+            finally:
+                sweep.cancel()
+                await asyncio.gather(sweep, return_exceptions=True)
+
+    async def wake_waiting(running: web.Application) -> None:
+        running[SERVICES].stopping.set()
+
+    app.cleanup_ctx.append(life)
+    app.on_shutdown.append(wake_waiting)
+    return app
+
+
+@asynccontextmanager
+async def serving_centre(config: CentreConfig, *, clock: Clock | None = None) -> AsyncIterator[ServedCentre]:
+    """Serve a centre at `config.host`/`config.port` (0: any) inside this process, until the block is left.
+
+    Raises CentreUnusable, PortInUse.
+    """
+    app = build_centre(config, clock=clock)
+    async with serving_app(app, config.host, config.port) as port:
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        yield ServedCentre(f"http://{host}:{port}", port, app[SERVICES])
+
+
+@asynccontextmanager
+async def serving_app(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
+    """Serve `app` as a centre is served; yields the port. Raises PortInUse."""
+    runner = web.AppRunner(
+        app,
+        access_log_class=_AccessLog,
+        read_bufsize=_READ_BUFFER_BYTES,
+        shutdown_timeout=_LEAVE_WITHIN_SECONDS,
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise PortInUse(f"The centre cannot listen on {host} port {port}: {error.strerror}.") from error
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+async def run_centre(config: CentreConfig) -> None:
+    """Serve until SIGTERM or SIGINT. Raises CentreUnusable, PortInUse."""
+    asked_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    try:
+        async with serving_centre(config) as served:
+            _log.info("centre_serving", url=served.url, store=served.services.identity.store)
+            systemd_notify.notify(systemd_notify.READY)
+            await asked_to_stop.wait()
+            systemd_notify.notify(systemd_notify.STOPPING)
+            _log.info("centre_stopping")
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _database(folder: Path) -> Database:
+    return Database(sqlite_url(folder.resolve() / DATABASE_FILE))
+
+
+async def _sweep(services: Services) -> None:
+    """Every hour, and at the start: give up uploads that nobody asks for any more."""
+    older_than = timedelta(hours=services.config.abandoned_upload_hours)
+    while True:
+        try:
+            await services.claims.give_up_abandoned(older_than)
+        except Refusal as refusal:
+            _log.warning("sweep_failed", reason=refusal.what)  # the disk or database passes; so does this
+        await services.clock.sleep(_SWEEP_SECONDS)
+
+
+class _AccessLog(AbstractAccessLogger):
+    """One line for each answer, without the query: a part's address is a permission."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        self.logger.info("%s %s %s %.3f s", request.method, request.path, response.status, time)
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.logger.isEnabledFor(20))

@@ -1,0 +1,389 @@
+"""What pages and reading calls may ask. Read-only, typed, every answer bounded.
+
+Knows the tables; changes nothing. Everything it returns is a plain value, so that pages need no database.
+Errors: NotFound; Refusal (503) when the database cannot be read now.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
+
+from dockd.central.database import Database
+from dockd.central.tables import (
+    custody_lines,
+    dock_recordings,
+    docks,
+    facts,
+    manifests,
+    orders,
+    receipts,
+    sessions,
+    sources,
+)
+from dockd.errors import NotFound
+from dockd.model.facts import SessionReconciled
+from dockd.model.recording import ContainerVerdict, Receipt
+from dockd.rules.custody import Custody
+from dockd.wire.messages import (
+    CustodyLine,
+    DockList,
+    DockSummary,
+    Order,
+    Orders,
+    RecordingDetail,
+    RecordingList,
+    RecordingSummary,
+    StoredManifest,
+)
+from dockd.wire.status import DockStatus
+
+MOST_DOCKS = 2_000
+MOST_SESSIONS = 500
+MOST_RECORDINGS = 500
+MOST_OF_SESSION = 20_000
+MOST_SOURCES = 1_000
+MOST_LINES = 10_000
+MOST_ORDERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DockOverview:
+    """A dock as it last showed itself. `status` is its own word and no evidence."""
+
+    dock: str
+    facts: int
+    head: str
+    public_key: str | None
+    last_heard_at: datetime | None
+    status: DockStatus | None
+    status_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOverview:
+    """One camera in one bay; the counts are of the recordings that its card last listed in it."""
+
+    dock: str
+    session: str
+    bay: str
+    camera: str | None
+    model: str | None
+    state: str
+    reason: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    clock_offset_milliseconds: int | None
+    reconciliation: SessionReconciled | None
+    recordings: int
+    size_bytes: int
+    accepted: int
+    erased: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRecording:
+    """A recording as its dock tells of it; `digest` None until it was copied."""
+
+    dock: str
+    recording: str
+    camera: str
+    session: str
+    path: str
+    size_bytes: int
+    recorded_at: datetime | None
+    officer: str | None
+    state: str
+    reason: str | None
+    digest: str | None
+    container: str | None
+    last_fact: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDetail:
+    """A session with what was on the card and the manifests kept for it."""
+
+    overview: SessionOverview
+    recordings: tuple[ReportedRecording, ...]
+    manifests: tuple[StoredManifest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much there is. `waiting` are recordings that docks have copied and the store has not accepted."""
+
+    docks: int
+    sessions: int
+    recordings: int
+    size_bytes: int
+    waiting: int
+    waiting_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFilter:
+    """Which recordings; None means any."""
+
+    dock: str | None = None
+    camera: str | None = None
+    session: str | None = None
+    officer: str | None = None
+    recorded_from: datetime | None = None
+    """Recorded at this time or later; a recording whose time is unknown is not found by it."""
+    recorded_before: datetime | None = None
+
+
+class Queries:
+    """Answers from the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- docks --------------------------------------------------------------------------------
+
+    async def docks(self) -> tuple[DockOverview, ...]:
+        """All docks by name, at most MOST_DOCKS."""
+        rows = await self._all(select(docks).order_by(docks.c.dock).limit(MOST_DOCKS))
+        return tuple(map(_dock, rows))
+
+    async def dock(self, dock: str) -> DockOverview:
+        """One dock. Raises NotFound."""
+        rows = await self._all(select(docks).where(docks.c.dock == dock))
+        if not rows:
+            raise NotFound("The centre has never heard of this dock.")
+        return _dock(rows[0])
+
+    async def dock_list(self) -> DockList:
+        """All docks, as the API tells them."""
+        question = select(docks.c.dock, docks.c.facts, docks.c.last_heard_at).order_by(docks.c.dock).limit(MOST_DOCKS)
+        return DockList(
+            docks=tuple(
+                DockSummary(dock=row.dock, facts=row.facts, last_heard_at=row.last_heard_at)
+                for row in await self._all(question)
+            )
+        )
+
+    async def fact_bodies(self, dock: str, after: int, limit: int) -> tuple[str, ...]:
+        """The canonical JSON of a dock's facts numbered above `after`, in order, byte for byte as hashed."""
+        is_wanted = and_(facts.c.dock == dock, facts.c.number > after)
+        rows = await self._all(select(facts.c.body).where(is_wanted).order_by(facts.c.number).limit(limit))
+        return tuple(row.body for row in rows)
+
+    async def orders(self, dock: str, after: int) -> Orders:
+        """The dock's orders numbered above `after`, at most MOST_ORDERS."""
+        is_wanted = and_(orders.c.dock == dock, orders.c.number > after)
+        rows = await self._all(select(orders).where(is_wanted).order_by(orders.c.number).limit(MOST_ORDERS))
+        return Orders(orders=tuple(_order(row) for row in rows))
+
+    # --- sessions -----------------------------------------------------------------------------
+
+    async def sessions(
+        self, *, dock: str | None = None, camera: str | None = None, limit: int = 50
+    ) -> tuple[SessionOverview, ...]:
+        """Sessions, the newest first, at most `limit` and never more than MOST_SESSIONS."""
+        conditions: list[ColumnElement[bool]] = []
+        if dock is not None:
+            conditions.append(sessions.c.dock == dock)
+        if camera is not None:
+            conditions.append(sessions.c.camera == camera)
+        return await self._session_overviews(conditions, min(limit, MOST_SESSIONS))
+
+    async def session(self, dock: str, session: str) -> SessionDetail:
+        """One session with its recordings, at most MOST_OF_SESSION. Raises NotFound."""
+        found = await self._session_overviews([sessions.c.dock == dock, sessions.c.session == session], 1)
+        if not found:
+            raise NotFound("The centre knows no such session.")
+        listed = and_(dock_recordings.c.dock == dock, dock_recordings.c.session == session)
+        kept = and_(manifests.c.dock == dock, manifests.c.session == session)
+        rows = await self._all(
+            select(dock_recordings).where(listed).order_by(dock_recordings.c.path).limit(MOST_OF_SESSION)
+        )
+        documents = await self._all(select(manifests).where(kept).order_by(manifests.c.name).limit(MOST_OF_SESSION))
+        return SessionDetail(
+            overview=found[0],
+            recordings=tuple(ReportedRecording(**row._mapping) for row in rows),
+            manifests=tuple(
+                StoredManifest(name=row.name, digest=row.digest, size_bytes=row.size_bytes) for row in documents
+            ),
+        )
+
+    # --- recordings ---------------------------------------------------------------------------
+
+    async def recordings(
+        self, wanted: RecordingFilter, *, before: int | None = None, limit: int = 100
+    ) -> RecordingList:
+        """Recordings that docks claimed, the newest claim first; `next_after` is the `before` of the next page."""
+        conditions = [
+            column == value
+            for column, value in (
+                (sources.c.dock, wanted.dock),
+                (sources.c.camera, wanted.camera),
+                (sources.c.session, wanted.session),
+                (sources.c.officer, wanted.officer),
+            )
+            if value is not None
+        ]
+        if wanted.recorded_from is not None:
+            conditions.append(sources.c.recorded_at >= wanted.recorded_from)
+        if wanted.recorded_before is not None:
+            conditions.append(sources.c.recorded_at < wanted.recorded_before)
+        if before is not None:
+            conditions.append(sources.c.number < before)
+        limit = min(limit, MOST_RECORDINGS)
+        question = _with_receipts().where(*conditions).order_by(sources.c.number.desc()).limit(limit + 1)
+        rows = await self._all(question)
+        page = rows[:limit]
+        return RecordingList(
+            recordings=tuple(map(_summary, page)),
+            next_after=str(page[-1].number) if len(rows) > limit else None,
+        )
+
+    async def recording(self, digest: str) -> RecordingDetail:
+        """Everything known of one digest: sources, receipt, custody. Raises NotFound."""
+        rows = await self._all(
+            _with_receipts().where(sources.c.digest == digest).order_by(sources.c.number).limit(MOST_SOURCES)
+        )
+        if not rows:
+            raise NotFound("The centre knows no recording with this digest.")
+        return RecordingDetail(
+            sources=tuple(map(_summary, rows)),
+            receipt=await self.receipt(digest),
+            custody=await self._custody([(row.dock, row.recording) for row in rows]),
+        )
+
+    async def receipt(self, digest: str) -> Receipt | None:
+        """The receipt for this digest, or None while the store has not accepted it."""
+        rows = await self._all(select(receipts.c.receipt).where(receipts.c.digest == digest))
+        return Receipt.model_validate_json(rows[0].receipt) if rows else None
+
+    async def reported(self, dock: str, recording: str) -> tuple[ReportedRecording, tuple[CustodyLine, ...]]:
+        """One recording as its dock tells of it, with its custody, also before it is accepted. Raises NotFound."""
+        is_it = and_(dock_recordings.c.dock == dock, dock_recordings.c.recording == recording)
+        rows = await self._all(select(dock_recordings).where(is_it))
+        if not rows:
+            raise NotFound("The centre knows no such recording of this dock.")
+        return ReportedRecording(**rows[0]._mapping), await self._custody([(dock, recording)])
+
+    async def totals(self) -> Totals:
+        """How much there is, of everything."""
+        waits = dock_recordings.c.state.in_([Custody.STAGED.name, Custody.VERIFIED.name, Custody.STORED.name])
+        numbers = select(
+            select(func.count()).select_from(docks).scalar_subquery().label("docks"),
+            select(func.count()).select_from(sessions).scalar_subquery().label("sessions"),
+            select(func.count()).select_from(receipts).scalar_subquery().label("recordings"),
+            select(func.coalesce(func.sum(receipts.c.size_bytes), 0)).scalar_subquery().label("size_bytes"),
+            select(func.count()).select_from(dock_recordings).where(waits).scalar_subquery().label("waiting"),
+            select(func.coalesce(func.sum(dock_recordings.c.size_bytes), 0))
+            .where(waits)
+            .scalar_subquery()
+            .label("waiting_bytes"),
+        )
+        row = (await self._all(numbers))[0]
+        return Totals(**{name: int(value) for name, value in row._mapping.items()})
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _all(self, question: Any) -> Sequence[Row[Any]]:
+        async with self._database.reading() as connection:
+            return (await connection.execute(question)).all()
+
+    async def _session_overviews(
+        self, conditions: list[ColumnElement[bool]], limit: int
+    ) -> tuple[SessionOverview, ...]:
+        chosen = select(sessions).where(*conditions).order_by(sessions.c.started_at.desc()).limit(limit).subquery()
+        same = and_(dock_recordings.c.dock == chosen.c.dock, dock_recordings.c.session == chosen.c.session)
+
+        def counted(*states: Custody) -> ColumnElement[int]:
+            is_one = dock_recordings.c.state.in_([state.name for state in states])
+            return func.coalesce(func.sum(case((is_one, 1), else_=0)), 0)
+
+        question = (
+            select(
+                chosen,
+                func.count(dock_recordings.c.recording).label("recordings"),
+                func.coalesce(func.sum(dock_recordings.c.size_bytes), 0).label("size_bytes"),
+                counted(Custody.ACCEPTED, Custody.ERASED).label("accepted"),
+                counted(Custody.ERASED).label("erased"),
+            )
+            .select_from(chosen.outerjoin(dock_recordings, same))
+            .group_by(*chosen.c)
+            .order_by(chosen.c.started_at.desc())
+        )
+        return tuple(map(_session, await self._all(question)))
+
+    async def _custody(self, names: Sequence[tuple[str, str]]) -> tuple[CustodyLine, ...]:
+        is_one = or_(
+            *(and_(custody_lines.c.dock == dock, custody_lines.c.recording == name) for dock, name in names[:200])
+        )
+        question = (
+            select(custody_lines)
+            .where(is_one)
+            .order_by(custody_lines.c.at, custody_lines.c.dock, custody_lines.c.fact_number)
+            .limit(MOST_LINES)
+        )
+        return tuple(
+            CustodyLine(dock=row.dock, fact_number=row.fact_number, at=row.at, kind=row.kind, words=row.words)
+            for row in await self._all(question)
+        )
+
+
+def _with_receipts() -> Any:
+    return select(sources, receipts.c.accepted_at).select_from(
+        sources.outerjoin(receipts, receipts.c.digest == sources.c.digest)
+    )
+
+
+def _summary(row: Row[Any]) -> RecordingSummary:
+    return RecordingSummary(
+        digest=row.digest,
+        size_bytes=row.size_bytes,
+        dock=row.dock,
+        recording=row.recording,
+        camera=row.camera,
+        session=row.session,
+        path=row.path,
+        recorded_at=row.recorded_at,
+        officer=row.officer,
+        container=ContainerVerdict(row.container),
+        accepted_at=row.accepted_at,
+    )
+
+
+def _dock(row: Row[Any]) -> DockOverview:
+    return DockOverview(
+        dock=row.dock,
+        facts=row.facts,
+        head=row.head,
+        public_key=row.public_key,
+        last_heard_at=row.last_heard_at,
+        status=_status(row.status),
+        status_at=row.status_at,
+    )
+
+
+def _status(text: str | None) -> DockStatus | None:
+    if text is None:
+        return None
+    try:
+        return DockStatus.model_validate_json(text)
+    except ValidationError:
+        return None  # kept by another version of dockd; the next heartbeat replaces it
+
+
+def _session(row: Row[Any]) -> SessionOverview:
+    values = dict(row._mapping)
+    text = values.pop("reconciliation")
+    del values["first_fact"], values["last_fact"]
+    reconciliation = None if text is None else SessionReconciled.model_validate_json(text)
+    return SessionOverview(**values, reconciliation=reconciliation)
+
+
+def _order(row: Row[Any]) -> Order:
+    return Order(number=row.number, kind=row.kind, body=json.loads(row.body))

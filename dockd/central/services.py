@@ -1,0 +1,40 @@
+"""What the centre is made of, opened and handed to every call. Made in `dockd.central.app` only."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from dockd.central.claims import Claims
+from dockd.central.config import CentreConfig
+from dockd.central.fact_intake import FactIntake
+from dockd.central.identity import Identity
+from dockd.central.manifests import Manifests
+from dockd.central.queries import Queries
+from dockd.central.stores import ObjectStore
+from dockd.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """An open centre. `stopping` is set when it is about to close: whoever waits should answer now."""
+
+    config: CentreConfig
+    clock: Clock
+    identity: Identity
+    store: ObjectStore
+    facts: FactIntake
+    claims: Claims
+    manifests: Manifests
+    queries: Queries
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def origin_of(self, request: web.Request) -> str:
+        """How whoever asks reaches this centre, for addresses in the answer."""
+        return self.config.public_url or f"{request.scheme}://{request.host}"
+
+
+SERVICES: web.AppKey[Services] = web.AppKey("dockd_central_services", Services)
+"""Where an application holds them, once it has started."""

@@ -1,0 +1,85 @@
+"""`dockd central …`: set a centre up, run it, and allow a dock another signing key."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from pathlib import Path
+
+import click
+
+from dockd.central.app import initialise_centre, open_services, run_centre
+from dockd.central.config import CentreConfig
+from dockd.central.identity import PINNED_FILE, PUBLIC_KEY_FILE
+from dockd.cli.options import config_option
+from dockd.clock import SystemClock
+from dockd.config import load_central_config
+from dockd.errors import BadRequest
+from dockd.log import start_logging
+from dockd.model.ids import parse_id
+
+_KEY_BYTES = 32
+
+
+@click.group("central")
+def central() -> None:
+    """Run the centre: take footage from docks, prove it, sign receipts."""
+
+
+@central.command("init")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where the centre keeps everything; made when it is not there.",
+)
+@click.option("--store", help="The store's id; docks pin it. Without it one is made up.")
+def init(folder: Path, store: str | None) -> None:
+    """Make a centre: store id, receipt key, database. An existing one is never changed."""
+    pinned = asyncio.run(initialise_centre(folder, store=store))
+    click.echo(f"The centre {pinned.store} is ready in {folder}.")
+    click.echo(f"Docks pin what is in {folder / PINNED_FILE}:")
+    click.echo(f'\n[centre]\nstore = "{pinned.store}"\nkey = "{pinned.key}"\npublic_key = "{pinned.public_key}"\n')
+    click.echo(f"{folder / PUBLIC_KEY_FILE} checks receipts with openssl. Keep a copy of {folder / 'keys'}.")
+
+
+@central.command("run")
+@config_option
+def run(config_file: Path) -> None:
+    """Serve docks and pages until stopped."""
+    config = load_central_config(config_file)
+    start_logging(config.log)
+    if config.central.allow_other_hosts:
+        click.echo("Nobody is asked who they are: whoever reaches this address may read and add footage.", err=True)
+    asyncio.run(run_centre(config.central))
+
+
+@central.command("accept-key")
+@config_option
+@click.option("--dock", required=True, help="The dock that announces another signing key.")
+@click.option("--key", "public_key", required=True, help="Its new public key: Ed25519, 32 bytes in base64.")
+def accept_key(config_file: Path, dock: str, public_key: str) -> None:
+    """Allow a dock to go on with its chain under another key, once.
+
+    Only after someone has seen that the dock's own key was really lost: until then the centre refuses its
+    facts (`other-key`), so that nobody else can go on in its name.
+    """
+    parse_id(dock, "dock")
+    _check_key(public_key)
+    asyncio.run(_accept_key(load_central_config(config_file).central, dock, public_key))
+    click.echo(f"Dock {dock} may announce this key once.")
+
+
+async def _accept_key(config: CentreConfig, dock: str, public_key: str) -> None:
+    async with open_services(config, SystemClock()) as services:
+        await services.facts.allow_key(dock, public_key)
+
+
+def _check_key(public_key: str) -> None:
+    try:
+        size_bytes = len(base64.b64decode(public_key, validate=True))
+    except (binascii.Error, ValueError):
+        size_bytes = 0
+    if size_bytes != _KEY_BYTES:
+        raise BadRequest("The key is not 32 bytes in base64.")
