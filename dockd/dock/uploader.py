@@ -298,9 +298,9 @@ class Uploader:
             self._later(transfer, error)
         except BadReceipt as error:
             self._warn(str(error))
-            self._try_of(transfer).not_before_monotonic = self._clock.monotonic() + max(
-                _BAD_RECEIPT_RETRY_SECONDS, self._backoff_seconds(self._tries[recording].failures)
-            )
+            one = self._try_of(transfer)
+            wait_seconds = max(_BAD_RECEIPT_RETRY_SECONDS, self._backoff_seconds(one.failures))
+            one.not_before_monotonic = self._clock.monotonic() + wait_seconds
         except StagedCopyDamaged as damage:
             await self._give_up_copy(transfer.entry, damage)
         else:

@@ -42,7 +42,6 @@ SECURITY_HEADERS = {
     # standard, "append a request Origin header"), and the check below could not tell them from
     # another site's. same-origin sends no more to anyone else than no-referrer does.
     "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }

@@ -14,7 +14,7 @@ from drivers.simulated import Faults, ReadError
 from drivers.simulated.footage import make_clip, truncate_clip
 from tests.support.clock import START
 from tests.support.dock_rig import DockRig
-from tests.support.oracle import files_below, sha256_of
+from tests.support.oracle import sha256_of
 
 KIB = 1024
 MIB = 1024 * KIB

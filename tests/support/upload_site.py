@@ -28,7 +28,7 @@ from dockd.model.recording import (
 from dockd.rules.custody import Custody, LedgerEntry
 from dockd.rules.receipts import PinnedStore
 from tests.support.clock import START
-from tests.support.custody import sha256
+from tests.support.custody import CAMERA, SESSION, sha256
 
 DOCK = DockId("dock-1")
 PART_BYTES = 64 * 1024
@@ -45,8 +45,8 @@ class UploadSite:
     pinned: PinnedStore
     clock: Clock = field(default_factory=SystemClock)
     config: dict[str, Any] = field(default_factory=lambda: {"longest_retry_seconds": 1.0})
-    session: SessionId = SessionId("session-1")
-    camera: CameraId = CameraId("simulated:BWC-0001")
+    session: SessionId = SESSION
+    camera: CameraId = CAMERA
 
     async def stage(self, content: bytes, name: bytes = b"0001.MP4", *, part_bytes: int = PART_BYTES) -> RecordingId:
         """A recording that was listed, copied to the staging disk and verified."""

@@ -126,6 +126,8 @@ class WireCentre:
         self.part_bodies: Counter[tuple[str, int]] = Counter()
         """Bodies taken in full, by (digest of the recording, part number)."""
         self.most_at_once = 0
+        self.part_seconds = 0.0
+        """How long the store takes over each part."""
         self.resigned: Callable[[Receipt], Receipt] = lambda receipt: receipt
         """What a lying centre does to its receipts."""
         self.described: Callable[[StoreDescription], StoreDescription] = lambda description: description
@@ -256,6 +258,7 @@ class WireCentre:
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             body = await request.read()
+            await asyncio.sleep(self.part_seconds)
         finally:
             self._at_once -= 1
         self.part_bodies[claim.digest, number] += 1
