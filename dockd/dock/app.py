@@ -26,6 +26,7 @@ from dockd.dock.bays import Bays, PortSource
 from dockd.dock.centre_client import CentreClient, CentreConfig
 from dockd.dock.centre_wire import open_http_session
 from dockd.dock.desk import DeskParts, DockDesk
+from dockd.dock.disk import Disk
 from dockd.dock.driver_context import NoPortEvents, SessionDriverContext
 from dockd.dock.eviction import sweep_leftovers
 from dockd.dock.hotplug import UsbWatcher
@@ -105,9 +106,14 @@ async def run_dock(
     clock: Clock,
     stop: asyncio.Event,
     started: Callable[[RunningDock], None] = lambda _dock: None,
+    *,
+    disk: Disk | None = None,
 ) -> None:
-    """Run the dock until `stop` is set. Raises DockdError with reaction EXIT when it cannot start or go on."""
-    async with _opened(settings, clock) as (dock, services):
+    """Run the dock until `stop` is set. Raises DockdError with reaction EXIT when it cannot start or go on.
+
+    `disk` are the file calls for the staging disk, passed in so that a failing disk can be had in a test.
+    """
+    async with _opened(settings, clock, disk) as (dock, services):
         started(dock)
         systemd_notify.notify(systemd_notify.READY)
         log.info("dock runs", dock=settings.dock.id, page=dock.page_url, version=__version__)
@@ -118,7 +124,9 @@ async def run_dock(
 
 
 @asynccontextmanager
-async def _opened(settings: DockSettings, clock: Clock) -> AsyncIterator[tuple[RunningDock, dict[str, Service]]]:
+async def _opened(
+    settings: DockSettings, clock: Clock, disk: Disk | None
+) -> AsyncIterator[tuple[RunningDock, dict[str, Service]]]:
     async with AsyncExitStack() as stack:
         privilege = HostPrivilege(settings.privilege, settings.usb)
         if settings.usb.is_enabled:
@@ -128,7 +136,7 @@ async def _opened(settings: DockSettings, clock: Clock) -> AsyncIterator[tuple[R
         journal = await Journal.open(state_folder / "journal", dock=dock_id, clock=clock)
         stack.push_async_callback(journal.close)
         key = load_or_create_key(state_folder)
-        staging = Staging(settings.staging)
+        staging = Staging(settings.staging, disk=disk)
         await staging.open()
         await sweep_leftovers(journal, staging)
         registry = DriverRegistry.load(settings.drivers)

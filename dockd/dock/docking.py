@@ -23,7 +23,7 @@ from dockd.dock.stages.prepare import set_camera_clock, write_assignment
 from dockd.dock.stages.wipe import check_space_freed
 from dockd.dock.worker import CameraThread
 from dockd.driver_api import Camera
-from dockd.errors import CardDamaged, ClockNotSettable, ReconciliationDiffers, RecordingRefused
+from dockd.errors import CardDamaged, ClockNotSettable, ReconciliationDiffers, RecordingRefused, StagingFull
 from dockd.model import facts
 from dockd.model.camera import BatteryReading
 from dockd.model.ids import CameraId, OfficerNumber, RecordingId
@@ -141,26 +141,26 @@ class Docking:
         self._board.listed(entries)
         wanted = [entry for entry in entries if entry.needs_copy]
         self._board.begin(sum(entry.size_bytes for entry in wanted), len(wanted))
-        for entry in wanted:
-            await copy_and_record(
-                self._services,
-                self._session.id,
-                entry,
-                self._intake.sources[entry.recording],
-                self._camera.storage,
-                self._thread,
-                self._board.advance,
-            )
-            self._board.one_done()
+        try:
+            for entry in wanted:
+                await copy_and_record(
+                    self._services,
+                    self._session.id,
+                    entry,
+                    self._intake.sources[entry.recording],
+                    self._camera.storage,
+                    self._thread,
+                    self._board.advance,
+                )
+                self._board.one_done()
+        except StagingFull:
+            # What is here must become sendable, or the room would never come back.
+            await self._verify_copies()
+            raise
 
     async def verify(self) -> None:
         """VERIFYING: read every fresh copy back past the page cache."""
-        wanted = [entry for entry in await self._entries() if entry.has_copy and entry.verified is None]
-        self._board.begin(sum(entry.size_bytes for entry in wanted), len(wanted))
-        for entry in wanted:
-            await verify_and_record(self._services, entry, self._thread, self._board.advance, self._session.mismatches)
-            self._board.one_done()
-        self._board.listed(await self._entries())
+        await self._verify_copies()
 
     async def secure(self) -> None:
         """SECURING: wait until the store has accepted everything, or the policy lets footage stay aboard."""
@@ -244,6 +244,14 @@ class Docking:
                 return
 
     # --- pieces -------------------------------------------------------------------------------
+
+    async def _verify_copies(self) -> None:
+        wanted = [entry for entry in await self._entries() if entry.has_copy and entry.verified is None]
+        self._board.begin(sum(entry.size_bytes for entry in wanted), len(wanted))
+        for entry in wanted:
+            await verify_and_record(self._services, entry, self._thread, self._board.advance, self._session.mismatches)
+            self._board.one_done()
+        self._board.listed(await self._entries())
 
     def _known_camera(self) -> CameraId:
         if self._identified is None:

@@ -20,7 +20,7 @@ from dockd.model.recording import ConfirmedSource
 from dockd.rules.custody import Custody, LedgerEntry, NotCleared, clear
 from dockd.rules.receipts import PinnedStore, check_receipt
 
-_FACTS_PER_TRANSACTION = 500
+_FACTS_PER_TRANSACTION = 200
 
 ConfirmSource = Callable[[LedgerEntry], Awaitable[ConfirmedSource]]
 """Reads the card's bytes of one recording in whole again. Raises SourceChanged when they differ."""

@@ -17,7 +17,7 @@ from dockd.rules.catalogue import identify_recording, recorded_at
 from dockd.rules.custody import Custody, LedgerEntry
 from dockd.rules.issuing import holder_at
 
-_FACTS_PER_TRANSACTION = 500
+_FACTS_PER_TRANSACTION = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,11 +230,11 @@ async def problem_middleware(request: web.Request, handler: WebHandler) -> web.S
         if problem.status >= 500:
             _log.warning("request_not_now", path=request.path, code=problem.code, detail=problem.detail)
         return problem_response(problem, headers)
-    except ConnectionError:
-        # The other side is gone; there is nobody to answer and nothing of ours is wrong.
-        _log.info("caller_gone", path=request.path)
-        raise
-    except Exception:  # noqa: BLE001 - the one web error middleware: a bug is told as 500, the log has the traceback
+    except Exception as error:
+        if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+            # The other side is gone; there is nobody to answer and nothing of ours is wrong.
+            _log.info("caller_gone", path=request.path)
+            raise
         _log.exception("request_failed", method=request.method, path=request.path)
         return problem_response(
             Problem(

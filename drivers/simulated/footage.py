@@ -22,7 +22,8 @@ from drivers.simulated.mp4 import MEDIA_HEADER_BYTES, VideoTrack, file_type_box,
 _FRAMES_PER_SECOND = 10
 _TICKS_PER_SECOND = 90_000
 _PICTURES_BLOCKS = ((TEXT_WIDTH_BLOCKS, TEXT_HEIGHT_BLOCKS), (40, 23), (80, 45), (160, 90))
-_FRAME_OVERHEAD_BYTES = 190
+_FRAME_OVERHEAD_BYTES = 198
+_CONTAINER_OVERHEAD_BYTES = 650
 _USUAL_BITS = 3
 _MOST_BITS = 10
 _FFMPEG_PATIENCE_SECONDS = 600
@@ -49,8 +50,8 @@ def make_clip(
 ) -> Clip:
     """Write a playable MP4 file of `seconds` that shows its time of day, about `size_bytes_hint` large.
 
-    Our own writer comes within a few percent of the hint from about 3 kB per second upwards (2 kB a
-    frame is its least; ten frames a second its usual), and writes the same bytes for the same
+    Our own writer comes within a few percent of the hint from about 20 kB per second upwards (a frame
+    has at least 2 kB; ten frames a second are usual), and writes the same bytes for the same
     arguments. The clip's creation time is `started_at` (aware); the file's modification time is its
     end, as cameras leave it. With `prefer_ffmpeg` an H.264 clip is made when ffmpeg is at hand and can
     code H.264, else our own.
@@ -89,6 +90,7 @@ class _Plan:
 
 def _plan(seconds: float, size_bytes: int) -> _Plan:
     width, height = _PICTURES_BLOCKS[-1]
+    size_bytes = max(0, size_bytes - _CONTAINER_OVERHEAD_BYTES)
     largest_frame = width * height * Texture(63, _MOST_BITS).block_bytes
     least_frame = _PICTURES_BLOCKS[0][0] * _PICTURES_BLOCKS[0][1] * Texture(0, 1).block_bytes + _FRAME_OVERHEAD_BYTES
     affordable = max(1, min(_FRAMES_PER_SECOND, int(size_bytes / seconds / least_frame)))

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 
+import aiohttp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -211,11 +212,8 @@ async def test_two_processes_hand_in_the_same_facts_at_once(config: CentreConfig
 
 
 async def test_acknowledged_facts_are_there_after_a_restart(
-    config: CentreConfig, session: object, clock: ManualClock
+    config: CentreConfig, session: aiohttp.ClientSession, clock: ManualClock
 ) -> None:
-    import aiohttp
-
-    assert isinstance(session, aiohttp.ClientSession)
     chain = Chain()
     chain.start()
     async with serving_centre(config, clock=clock) as first:

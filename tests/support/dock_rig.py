@@ -16,6 +16,7 @@ from typing import Any
 from dockd.clock import SystemClock
 from dockd.dock.app import RunningDock, run_dock
 from dockd.dock.centre_client import CentreConfig
+from dockd.dock.disk import Disk
 from dockd.dock.kiosk import KioskConfig
 from dockd.dock.policy import DockSection, PolicyConfig, WhenHostCannotTell
 from dockd.dock.privilege import PrivilegeConfig
@@ -63,6 +64,7 @@ class DockRig:
     copying: dict[str, Any] = field(default_factory=dict)
     staging: dict[str, Any] = field(default_factory=dict)
     clock: Any = field(default_factory=SystemClock)
+    disk: Disk | None = None
     running: RunningDock | None = None
 
     def __post_init__(self) -> None:
@@ -152,7 +154,7 @@ class DockRig:
         """Run the daemon for the length of the block; what ends it early is raised here."""
         stop = asyncio.Event()
         started: asyncio.Future[RunningDock] = asyncio.get_running_loop().create_future()
-        daemon = asyncio.create_task(run_dock(self.settings(), self.clock, stop, started.set_result))
+        daemon = asyncio.create_task(run_dock(self.settings(), self.clock, stop, started.set_result, disk=self.disk))
         await asyncio.wait({daemon, started}, return_when=asyncio.FIRST_COMPLETED)
         if not started.done():
             await daemon

@@ -41,6 +41,7 @@ class Line:
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
         self._is_closing = False
+        self._ending = threading.Lock()
         self._done = threading.Condition()
         self._given = 0
         self._finished = 0
@@ -66,17 +67,24 @@ class Line:
             return None
 
     def give(self, offset: int, buffer: memoryview, length: int, *, is_only: bool = False) -> None:
-        """Pass a filled buffer on. `is_only`: the first and last block, done here and now."""
-        self._given += 1
+        """Pass a filled buffer on. `is_only`: the first and last block, done here and now.
+
+        After `close` the block is dropped.
+        """
         block = _Block(buffer, offset, length)
-        if is_only and not self._threads:
+        with self._ending:
+            if self._is_closing:
+                return  # whoever fills buffers was left behind and has not noticed yet
+            self._given += 1
+            is_done_here = is_only and not self._threads
+            if not is_done_here:
+                if not self._threads:
+                    self._start()
+                self._queues[0].put(block)
+        if is_done_here:
             for step in self._steps:
                 self._apply(step, block)
             self._leave(block)
-            return
-        if not self._threads:
-            self._start()
-        self._queues[0].put(block)
 
     @property
     def has_failed(self) -> bool:
@@ -95,9 +103,10 @@ class Line:
 
     def close(self, timeout_seconds: float) -> bool:
         """Let the threads end, dropping blocks not yet begun; whether all have ended in time."""
-        self._is_closing = True
-        if self._threads:
-            self._queues[0].put(None)
+        with self._ending:
+            if self._threads and not self._is_closing:
+                self._queues[0].put(None)
+            self._is_closing = True
         for thread in self._threads:
             thread.join(timeout_seconds)
         # The steps usually belong to whoever holds this line: without this, the buffers would stay until

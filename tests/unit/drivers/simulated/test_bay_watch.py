@@ -46,7 +46,7 @@ async def next_event(events: BayWatch) -> PortEvent:
         return await anext(events)
 
 
-async def nothing_more(events: BayWatch, seconds: float = 0.1) -> None:
+async def nothing_more(events: BayWatch, seconds: float = 0.05) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(seconds):
             pytest.fail(f"unexpected {await anext(events)}")
@@ -189,7 +189,7 @@ async def test_what_is_no_camera_is_not_docked(tmp_path: Path, bays: Path) -> No
     (bays / "1" / "a-file").touch()
     (bays / "1" / "link").symlink_to(camera(tmp_path), target_is_directory=True)
     make_camera_folder(bays / ".pulled" / "cam", CameraDescription(serial="SIM-3"))
-    os.mkdir(os.fsencode(bays / "1") + b"/\xff\xfe")
+    (bays / "1" / os.fsdecode(b"\xff\xfe")).mkdir()
     (bays / "no bay name").mkdir()
     async with watching(bays) as events:
         await nothing_more(events)

@@ -71,11 +71,11 @@ def test_its_index_describes_every_frame(tmp_path: Path) -> None:
     assert sum(sizes) == len(media), "no byte of the media is padding"
 
 
-@pytest.mark.parametrize(("seconds", "hint"), [(1, 4_000), (2, 50_000), (5, 1_000_000), (4, 8_000_000)])
+@pytest.mark.parametrize(("seconds", "hint"), [(1, 20_000), (2, 50_000), (5, 1_000_000), (4, 8_000_000)])
 def test_it_comes_near_the_wanted_size(tmp_path: Path, seconds: float, hint: int) -> None:
     clip = make_clip(tmp_path / "a.mp4", seconds=seconds, size_bytes_hint=hint, seed=3, started_at=STARTED)
     assert clip.size_bytes == clip.path.stat().st_size
-    assert 0.85 * hint <= clip.size_bytes <= 1.15 * hint
+    assert 0.9 * hint <= clip.size_bytes <= 1.1 * hint
 
 
 def test_its_file_time_is_the_end_of_the_recording(tmp_path: Path) -> None:
@@ -116,8 +116,9 @@ def probe(path: Path) -> tuple[float, str, int, str]:
     return length, stream["codec_name"], int(stream["nb_read_frames"]), said["format"]["tags"]["creation_time"]
 
 
+@pytest.mark.slow
 @needs_ffmpeg
-@pytest.mark.parametrize(("seconds", "hint"), [(0.3, 500), (2, 50_000), (7.5, 2_000_000), (1, 30_000_000)])
+@pytest.mark.parametrize(("seconds", "hint"), [(0.3, 500), (2, 50_000), (7.5, 2_000_000), (1, 12_000_000)])
 def test_it_plays(tmp_path: Path, seconds: float, hint: int) -> None:
     clip = make_clip(tmp_path / "a.mp4", seconds=seconds, size_bytes_hint=hint, seed=5, started_at=STARTED)
     length, codec, frames, created = probe(clip.path)
@@ -131,6 +132,7 @@ def test_it_plays(tmp_path: Path, seconds: float, hint: int) -> None:
     assert decoded.stderr == b""
 
 
+@pytest.mark.slow
 @needs_ffmpeg
 def test_its_picture_shows_the_time_of_day(tmp_path: Path) -> None:
     """The dots of the clock are bright: sample the middle of each block of the first and the last picture."""
@@ -156,6 +158,7 @@ def _dots(frame: bytes) -> list[tuple[str, ...]]:
     ]
 
 
+@pytest.mark.slow
 @needs_ffmpeg
 def test_ffmpeg_makes_an_h264_clip_when_it_is_wanted(tmp_path: Path) -> None:
     clip = make_clip(
