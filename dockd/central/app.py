@@ -30,7 +30,7 @@ from dockd.central.stores.files import FileStore
 from dockd.clock import Clock, SystemClock
 from dockd.errors import PortInUse
 from dockd.rules.receipts import PinnedStore
-from dockd.web.problems import Refusal, problem_middleware
+from dockd.web.problems import Refusal, problem_middleware, unread_body_middleware
 from dockd.web.requests import guard_requests
 
 _log = structlog.get_logger(__name__)
@@ -105,6 +105,7 @@ def build_centre(config: CentreConfig, *, clock: Clock | None = None) -> web.App
     app.middlewares.append(problem_middleware)
     add_api(app)
     add_pages(app)
+    app.middlewares.insert(0, unread_body_middleware)
     the_clock = clock or SystemClock()
 
     async def life(running: web.Application) -> AsyncIterator[None]:
@@ -144,6 +145,7 @@ async def serving_app(app: web.Application, host: str, port: int) -> AsyncIterat
         app,
         access_log_class=_AccessLog,
         read_bufsize=_READ_BUFFER_BYTES,
+        lingering_time=0.0,  # unread_body_middleware does it, and ends when the other side leaves
         shutdown_timeout=_LEAVE_WITHIN_SECONDS,
     )
     await runner.setup()

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from dockd.central.refusals import BUSY, STORE_FULL, STORE_SUSPECT
@@ -95,7 +95,7 @@ class Database:
                 f"The centre's database was written by a newer dockd (revision {error.revision}).",
                 action="Install the newer dockd again.",
             ) from error
-        except OperationalError as error:
+        except DatabaseError as error:
             raise CentreUnusable(f"The centre's database cannot be opened: {error.orig}.") from error
         finally:
             engine.dispose()
@@ -151,7 +151,9 @@ def _failures() -> Iterator[None]:
     """Turn the database's failures into what the caller should do; all of them pass, later."""
     try:
         yield
-    except OperationalError as error:
+    except DatabaseError as error:
+        if not (isinstance(error, OperationalError) or type(error) is DatabaseError):
+            raise  # a broken constraint or statement is a bug of ours, and nobody else's "later"
         said = str(error.orig).lower()
         if "full" in said or "no space" in said:
             raise Refusal(STORE_FULL, "The centre's disk is full.", retry_after_seconds=60) from error

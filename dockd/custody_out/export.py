@@ -218,6 +218,8 @@ class Exporter:
             line = await self._export_recording(folder, found.dock, session, entry)
             if line is not None:
                 lines.append(line)
+        if not lines:
+            return
         record = found.replay.sessions.get(session)
         is_whole = record is not None and {line.entry.recording for line in lines} == set(record.recordings)
         manifests = await self._stored_manifests(found.dock, record, lines) if record and is_whole else None

@@ -118,8 +118,8 @@ def _folder_faults(evidence: Evidence, folder: str, recordings: list[ExportedRec
     for name in sorted(footage.keys() - {one.name for one in recordings}):
         yield f"{name} is in no list of this export"
     try:
-        listed = read_sha256_list(evidence.read(f"{folder}/{SHA256_MANIFEST_NAME}") or b"")
-        generations = read_chain(evidence.read(f"{folder}/{MHL_FOLDER}/{MHL_CHAIN_NAME}") or b"")
+        listed = read_sha256_list(_needed(evidence, f"{folder}/{SHA256_MANIFEST_NAME}"))
+        generations = read_chain(_needed(evidence, f"{folder}/{MHL_FOLDER}/{MHL_CHAIN_NAME}"))
         hashed = [one for name, c4 in generations for one in read_mhl(_generation(evidence, folder, name, c4, found))]
     except ValueError as error:
         yield f"a manifest is missing or damaged: {error}"
@@ -130,6 +130,13 @@ def _folder_faults(evidence: Evidence, folder: str, recordings: list[ExportedRec
         (name, content.c4, content.digest) for name, content in footage.items()
     } or len(hashed) != len(footage):
         yield "the ASC MHL does not describe these files"
+
+
+def _needed(evidence: Evidence, relative: str) -> bytes:
+    content = evidence.read(relative)
+    if content is None:
+        raise ValueError(f"{relative} is not there")
+    return content
 
 
 def _generation(evidence: Evidence, folder: str, name: str, c4: str, found: dict[str, Content]) -> bytes:

@@ -16,7 +16,6 @@ refuses a recording (`part_outcome`). What the centre answers is untrusted until
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -101,7 +100,7 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
         seconds = float(header) if header.strip().isdigit() else (parsedate_to_datetime(header) - now).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(seconds, 0.0), MAXIMUM_RETRY_AFTER_SECONDS) if math.isfinite(seconds) else None
+    return min(max(seconds, 0.0), MAXIMUM_RETRY_AFTER_SECONDS)
 
 
 def _problem(answer: Answer) -> Problem | None:

@@ -3,7 +3,7 @@
 Makes block devices read-only or writable, mounts and unmounts cards, switches USB devices on. Every act
 is one short method with checked arguments; programs are started with an argument list, a clean
 environment and a time-out. Reads no card, speaks to no network, knows no sessions. Why it is a module and
-not a process of its own: `docs/decisions/0004-privilege.md`. Switching port power will come here.
+not a process of its own: `docs/decisions/0005-privilege.md`. Switching port power will come here.
 """
 
 from __future__ import annotations

@@ -283,7 +283,7 @@ class Uploader:
                 f"The centre says that it is store {found.store!r} with key {found.key!r}; this dock was enrolled "
                 f"with store {pinned.store!r} and key {pinned.key!r}. No footage is sent there. Tell IT."
             )
-            self._pause(None, _BAD_RECEIPT_RETRY_SECONDS)
+            self._pause(None, min(_BAD_RECEIPT_RETRY_SECONDS, self._config.longest_retry_seconds))
             return False
         self._warning = None
         self._is_store_checked = True
@@ -299,7 +299,8 @@ class Uploader:
         except BadReceipt as error:
             self._warn(str(error))
             one = self._try_of(transfer)
-            wait_seconds = max(_BAD_RECEIPT_RETRY_SECONDS, self._backoff_seconds(one.failures))
+            least_seconds = min(_BAD_RECEIPT_RETRY_SECONDS, self._config.longest_retry_seconds)
+            wait_seconds = max(least_seconds, self._backoff_seconds(one.failures))
             one.not_before_monotonic = self._clock.monotonic() + wait_seconds
         except StagedCopyDamaged as damage:
             await self._give_up_copy(transfer.entry, damage)

@@ -104,12 +104,12 @@ def _mp4(file: _File) -> ContainerVerdict:
     while position < file.size_bytes:
         box = _box(file, position, file.size_bytes)
         if box is None:
-            # Zeros behind the last box are what a camera fills its last cluster with; zeros behind the
-            # first are a recording that a power cut took.
+            # Zeros behind a whole recording are what a camera fills its last cluster with. Behind the head
+            # of one, or behind fragments, of which nobody knows how many there were, they are lost footage.
             rest_is_zero = file.is_zero(position, file.size_bytes)
-            if rest_is_zero and index is None and not media and file.size_bytes - position >= _SAMPLE_BYTES:
+            if rest_is_zero and not media and file.size_bytes - position >= _SAMPLE_BYTES:
                 return ContainerVerdict.ZERO_FILLED
-            is_whole = is_whole and rest_is_zero and index is not None
+            is_whole = is_whole and rest_is_zero and index is not None and not has_fragments
             break
         if box.kind == b"moov":
             index = box

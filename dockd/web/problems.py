@@ -10,6 +10,8 @@ pydantic error from anywhere else is a 500.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
@@ -26,6 +28,7 @@ _log = structlog.get_logger(__name__)
 
 JSON_CONTENT_TYPE = "application/json"
 MAXIMUM_MISTAKES_NAMED = 10
+_LINGER_SECONDS = 5.0
 
 Model = TypeVar("Model", bound=BaseModel)
 WebHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -244,3 +247,24 @@ async def problem_middleware(request: web.Request, handler: WebHandler) -> web.S
                 detail="Something went wrong here that should not; it is in the log. Nothing was acknowledged.",
             )
         )
+
+
+@web.middleware
+async def unread_body_middleware(request: web.Request, handler: WebHandler) -> web.StreamResponse:
+    """Send a refusal at once although its request is still being sent; the outermost middleware.
+
+    Closing at once would make the other side lose the answer (RFC 9112 §9.6), so what still comes is
+    read for a while and thrown away. aiohttp does that too, but goes on for its whole time after the other
+    side has left.
+    """
+    response = await handler(request)
+    if response.status < 400 or not request.body_exists or request.content.is_eof():
+        return response
+    response.force_close()
+    await response.prepare(request)
+    await response.write_eof()
+    with contextlib.suppress(TimeoutError, ConnectionError, ClientPayloadError, web.RequestPayloadError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            async for _ in request.content.iter_any():
+                pass
+    return response

@@ -56,7 +56,18 @@ async def test_states_are_walked_in_order_without_short_cuts_also_for_an_empty_c
         rig.dock("A1", 1)
         await rig.until_state(1, "ready")
     moves = [(one.from_state, one.to_state) for one in kinds(rig, facts.SessionMoved)]
-    path = ["arrived", "unlocking", "identifying", "offloading", "verifying", "securing", "wiping", "preparing", "charging", "ready"]
+    path = [
+        "arrived",
+        "unlocking",
+        "identifying",
+        "offloading",
+        "verifying",
+        "securing",
+        "wiping",
+        "preparing",
+        "charging",
+        "ready",
+    ]
     assert moves == list(itertools.pairwise(path))
 
 

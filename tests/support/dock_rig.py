@@ -111,7 +111,7 @@ class DockRig:
                 key=self.pinned.key,
                 public_key=self.pinned.public_key,
             ),
-            uploader=UploaderConfig(),
+            uploader=UploaderConfig(longest_retry_seconds=2.0),
             reporter=ReporterConfig(heartbeat_seconds=1.0),
             kiosk=KioskConfig(port=0),
             usb=UsbConfig(is_enabled=False),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dockd.custody_out.export import Exporter, Selection
 from dockd.custody_out.proof import PinnedKeys, prove
@@ -144,8 +145,6 @@ def test_pinned_keys_that_fit_hold(archive: MadeArchive, pristine: Path) -> None
 
 
 async def test_second_key_of_a_dock_gets_a_folder_of_its_own(tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     made = MadeArchive()
     made.session("session-1", [b"one"])
     made.chain.private_key = Ed25519PrivateKey.generate()

@@ -121,12 +121,12 @@ def test_deleted_fact_is_named(export: Path) -> None:
 
 
 def test_inserted_fact_is_named(export: Path) -> None:
-    edit_lines(export, lambda lines: lines[:4] + [lines[2]] + lines[4:])
+    edit_lines(export, lambda lines: [*lines[:4], lines[2], *lines[4:]])
     assert any(fault.startswith("fact 3 ") for fault in faults(export))
 
 
 def test_exchanged_facts_are_named(export: Path) -> None:
-    edit_lines(export, lambda lines: lines[:4] + [lines[5], lines[4]] + lines[6:])
+    edit_lines(export, lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]])
     assert any(fault.startswith("fact 6 ") for fault in faults(export))
 
 

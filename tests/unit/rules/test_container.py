@@ -113,6 +113,12 @@ def test_fragmented_mp4_is_complete_and_its_truncation_found():
     assert whole(content[:-1]) is ContainerVerdict.TRUNCATED
 
 
+def test_zeros_behind_fragments_are_lost_fragments():
+    fragment = box(b"moof", box(b"mfhd", b"\0" * 8)) + box(b"mdat", FOOTAGE)
+    assert whole(FTYP + moov() + fragment + bytes(len(fragment))) is ContainerVerdict.TRUNCATED
+    assert whole(FTYP + moov() + bytes(len(fragment))) is ContainerVerdict.ZERO_FILLED
+
+
 def test_mov_without_ftyp_is_recognised():
     content = box(b"wide", b"") + box(b"mdat", FOOTAGE) + moov(16)
     assert whole(content) is ContainerVerdict.COMPLETE

@@ -1,0 +1,227 @@
+"""A real export, judged by programs that are not ours: sha256sum, openssl, jq and the ASC's own tool.
+
+Dock and centre are the real ones over loopback. The shell blocks of `docs/verifying.md` are run as they
+stand in the document, so that the document cannot go stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.config import CentreConfig
+from dockd.cli.recordings import recordings
+from dockd.cli.verify import verify
+from dockd.dock.keys import ChainSigner, load_or_create_key
+from dockd.dock.manifests import ManifestService
+from dockd.dock.reporter import Reporter, ReporterConfig
+from dockd.model import facts
+from dockd.model.camera import CameraIdentity
+from dockd.rules.custody import Custody
+from tests.support.upload_site import DOCK, UploadSite, open_site
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "verifying.md"
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+HEADINGS = re.findall(r"^## (.*?)$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+TOOLS = [name for name in ("sha256sum", "openssl", "jq", "bash", "sed") if shutil.which(name) is None]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(TOOLS), reason=f"not installed: {', '.join(TOOLS)}"),
+]
+
+
+@pytest.fixture
+async def centre_url(tmp_path: Path) -> AsyncIterator[tuple[str, UploadSite]]:
+    """A centre that has taken one whole session of a dock, facts, manifests and all."""
+    folder = tmp_path / "centre"
+    pinned = await initialise_centre(folder)
+    async with (
+        serving_centre(CentreConfig(folder=str(folder), port=0, free_space_floor_bytes=0)) as centre,
+        open_site(tmp_path / "dock", centre.url, pinned) as site,
+    ):
+        await play_session(site, tmp_path / "dock")
+        yield centre.url, site
+
+
+async def play_session(site: UploadSite, folder: Path) -> None:
+    """Dock, copy, send, erase, reconcile, undock, sign; all of it reported."""
+    key = load_or_create_key(folder)
+    signer = ChainSigner(site.journal, key, site.clock)
+    identity = CameraIdentity(camera=site.camera, maker="Example", model="One")
+    await site.journal.append(
+        facts.DockStarted(version="0.1.0", public_key=key.public_key),
+        facts.CameraDocked(session=site.session, bay="bay-1", port="folder:bay-1"),
+        facts.CameraIdentified(session=site.session, bay="bay-1", driver="simulated", identity=identity),
+    )
+    contents = [os.urandom(200_000), b"", b"zeros" + bytes(70_000)]
+    names = [b"VID 0001.MP4", b"empty.MP4", b"../../\xff\n'.mp4"]
+    staged = [await site.stage(content, name) for content, name in zip(contents, names, strict=True)]
+    reporter = Reporter(
+        site.journal, site.client, clock=site.clock, config=ReporterConfig(), status=asyncio.Event().wait
+    )
+    manifests = ManifestService(
+        site.journal, site.staging, site.client, dock=DOCK, clock=site.clock, state_folder=folder
+    )
+    services = [asyncio.create_task(one) for one in (site.uploader().run(), reporter.run(), manifests.run())]
+    try:
+        for recording in staged:
+            await site.reaches(recording, Custody.ACCEPTED)
+        await signer.sign("before wipe")
+        tally = facts.Tally(count=len(staged), size_bytes=sum(map(len, contents)))
+        for recording in staged:
+            await site.journal.append(
+                facts.WipeIntended(session=site.session, recording=recording),
+                facts.RecordingErased(recording=recording, session=site.session),
+            )
+        await site.journal.append(
+            facts.SessionReconciled(
+                session=site.session,
+                camera=site.camera,
+                listed=tally,
+                staged=tally,
+                stored=tally,
+                erased=tally,
+                retained=facts.Tally(count=0, size_bytes=0),
+                differences=(),
+            )
+        )
+        async with asyncio.timeout(20):
+            while sum(one.fact.kind == "ManifestStored" for one in await site.journal.facts_after(0, 1000)) < 3:
+                await asyncio.sleep(0.01)
+            await site.journal.append(facts.CameraUndocked(session=site.session, bay="bay-1", camera=site.camera))
+            await signer.sign("session end")
+            while reporter.facts_at_centre < site.journal.head[0]:
+                await asyncio.sleep(0.01)
+    finally:
+        for service in services:
+            service.cancel()
+        await asyncio.gather(*services, return_exceptions=True)
+
+
+@pytest.fixture
+async def export(centre_url: tuple[str, UploadSite], tmp_path: Path) -> Path:
+    """What the command writes, in another thread, as another process would."""
+    url, site = centre_url
+    root = tmp_path / "export"
+    result = await asyncio.to_thread(
+        CliRunner().invoke,
+        recordings,
+        ["export", "--centre", url, "--session", f"{DOCK}/{site.session}", "--to", str(root)],
+        standalone_mode=False,
+    )
+    assert result.exception is None, result.output
+    assert result.return_value == 0, result.output
+    return root
+
+
+def judge(script: str, folder: Path, tools: Path) -> subprocess.CompletedProcess[str]:
+    """Run a block of the document in the export's folder."""
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", script],
+        cwd=folder,
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """`ascmhl-debug` without its start-up, which asks the network for updates and needs an older click."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    tool = folder / "ascmhl-debug"
+    tool.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom ascmhl import commands\n"
+        "verb = sys.argv.pop(1)\n{'verify': commands.verify}[verb]()\n"
+    )
+    tool.chmod(0o755)
+    return folder
+
+
+def files(export: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in export.glob("footage/*/*/*.*") if path.suffix != ".txt"}
+
+
+async def test_every_check_of_the_document_passes_on_a_real_export(export: Path, tools: Path) -> None:
+    assert len(BLOCKS) >= 8
+    for script in BLOCKS:
+        result = judge(script, export, tools)
+        assert result.returncode == 0, f"{script}\n{result.stdout}\n{result.stderr}"
+    assert len(files(export)) == 3
+
+
+@pytest.mark.parametrize(
+    ("pattern", "heading"),
+    [
+        ("footage/*/*/*_VID-0001_*.MP4", "1"),
+        ("footage/*/*/*_VID-0001_*.MP4", "2"),
+        ("receipts/*/*.signed", "3"),
+        ("receipts/*/*.signature", "3"),
+        ("docks/*/facts.jsonl", "4"),
+        ("docks/*/key-1/*.signature", "5"),
+    ],
+)
+async def test_check_of_the_document_finds_what_it_says_it_finds(
+    export: Path, tools: Path, pattern: str, heading: str
+) -> None:
+    path = sorted(export.glob(pattern))[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    text = DOCUMENT.read_text(encoding="utf-8")
+    chapter = re.split(r"^## ", text, flags=re.MULTILINE)
+    scripts = re.findall(
+        r"^```sh\n(.*?)^```", next(one for one in chapter if one.startswith(heading)), re.DOTALL | re.M
+    )
+    assert any(judge(script, export, tools).returncode != 0 for script in scripts)
+
+
+async def test_asc_tool_finds_a_changed_and_an_additional_file(export: Path, tools: Path) -> None:
+    folder = next(export.glob("footage/*/*"))
+    assert judge(f"ascmhl-debug verify -dh {folder}", export, tools).returncode == 0
+    (folder / "extra.MP4").write_bytes(b"x")
+    assert judge(f"ascmhl-debug verify {folder}", export, tools).returncode != 0
+
+
+async def test_dockd_verify_says_ok_and_then_fail(export: Path) -> None:
+    result = CliRunner().invoke(verify, [str(export)], standalone_mode=False)
+    assert result.exception is None, result.output
+    assert "FAIL" not in result.output
+    path = next(export.glob("footage/*/*/*_VID-0001_*.MP4"))
+    path.write_bytes(path.read_bytes()[:-1])
+    result = CliRunner().invoke(verify, [str(export)], standalone_mode=False)
+    assert type(result.exception).__name__ == "ProofFailed"
+    assert path.name in result.output
+
+
+async def test_list_and_show_tell_what_is_in_the_store(centre_url: tuple[str, UploadSite]) -> None:
+    url, site = centre_url
+    listed = await asyncio.to_thread(
+        CliRunner().invoke, recordings, ["list", "--centre", url, "--camera", site.camera], standalone_mode=False
+    )
+    assert listed.exception is None, listed.output
+    lines = listed.output.splitlines()
+    assert len(lines) == 3
+    assert all("accepted" in line and "PC1234" in line for line in lines)
+    digest = re.search(r"[0-9a-f]{64}", lines[0])
+    assert digest is not None
+    shown = await asyncio.to_thread(
+        CliRunner().invoke, recordings, ["show", "--centre", url, digest.group()], standalone_mode=False
+    )
+    assert shown.exception is None, shown.output
+    assert digest.group() in shown.output
+    assert "Custody" in shown.output
