@@ -95,7 +95,7 @@ def in_turn(contenders: dict[str, Callable[[], Run]], rounds: int) -> dict[str, 
 def median_ratio(ours: Sequence[Run], theirs: Sequence[Run], attribute: str = "wall_seconds") -> float:
     """Median over the rounds of ours divided by theirs of the same round."""
     pairs = zip(ours, theirs, strict=True)
-    return statistics.median(getattr(one, attribute) / getattr(other, attribute) for one, other in pairs)
+    return float(statistics.median(getattr(one, attribute) / getattr(other, attribute) for one, other in pairs))
 
 
 def medians(runs: Sequence[Run]) -> tuple[float, float]:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from bench.harness import (
@@ -51,6 +52,7 @@ _RCLONE = (
 )
 _TWO_PASSES = 'openssl dgst -sha256 "$1" && openssl dgst -sha256 "$1"'
 _BAYS = 8
+_EIGHT_CP = "8 x cp + sync + openssl"
 _SMALL_BYTES = 100 * 1024
 _SMALL_COUNTS = (1_000, 5_000, 10_000)
 
@@ -150,7 +152,7 @@ def one_file(folder: Path, size_bytes: int, rounds: int) -> dict[str, object]:
         if shutil.which(tool) is None:
             skipped[name] = f"{tool} is not installed"
             continue
-        contenders[name] = _cold(source, lambda script=script: _tool(script, source, copies / source.name))  # type: ignore[misc]
+        contenders[name] = _cold(source, partial(_tool, script, source, copies / source.name))
     runs = in_turn(contenders, rounds)
     shutil.rmtree(sources)
     rows, ratios = [], {}
@@ -190,12 +192,12 @@ def eight_bays(folder: Path, size_bytes: int, rounds: int) -> dict[str, object]:
     runs = in_turn(
         {
             "dockd": _cold(sources, lambda: _ours(sources, folder / "staging", _BAYS)),
-            "8 x cp + sync + openssl": _cold(sources, lambda: _parallel_cp(sources, folder / "copies-8")),
+            _EIGHT_CP: _cold(sources, lambda: _parallel_cp(sources, folder / "copies-8")),
         },
         rounds,
     )
     shutil.rmtree(sources)
-    rate_ratio = 1 / median_ratio(*runs.values())
+    rate_ratio = 1 / median_ratio(runs["dockd"], runs[_EIGHT_CP])
     print_table(
         f"{_BAYS} bays at once, {size_bytes / GIB:.2f} GiB together, {rounds} rounds, medians",
         ["contender", "wall s", "MiB/s", "CPU s"],

@@ -300,5 +300,5 @@ class Driver(Protocol):
     def watch(self) -> AbstractAsyncContextManager[AsyncIterator[PortEvent]] | None:
         """The driver's own ports where they are not USB ports (folder bays); None for USB drivers.
 
-        The iterator first yields what is there, then every change.
+        The iterator first yields what is there (a port that is there and empty as Vacated), then every change.
         """

@@ -104,6 +104,8 @@ class Bays:
         stay = self._latest.get(port_path)
         if stay is not None:
             stay.end()
+        elif (bay := self._bay_of(port_path)) is not None:
+            self._know(bay)
 
     async def _live_through(self, bay: BayId, stay: _Occupancy, before: _Occupancy | None) -> None:
         """Sessions of one port never overlap: the one before closes its books first."""

@@ -7,6 +7,7 @@ Speaks `dockd.wire` and returns parsed values; what the centre says of a recordi
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, TypeVar
@@ -43,6 +44,7 @@ UrlText = Annotated[
 ]
 
 M = TypeVar("M", bound=Value)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # token, RFC 9110 §5.6.2
 _TRANSPORT_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect"})
 """Headers of a part that are the transport's own: never taken from an answer."""
 
@@ -130,6 +132,8 @@ class CentreClient:
         self, url: str, headers: Mapping[str, str], size_bytes: int, chunks: AsyncIterator[bytes]
     ) -> Answer:
         """Send one part's bytes, once, with an explicit length. Raises CentreUnavailable for a broken connection."""
+        if not all(_HEADER_NAME.fullmatch(name) for name in headers):
+            raise CentreUnavailable("The centre gives a header for a part that HTTP does not allow.")
         sent = {name: value for name, value in headers.items() if name.lower() not in _TRANSPORT_HEADERS}
         sent["Content-Length"] = str(size_bytes)
         sent.setdefault("Content-Type", "application/octet-stream")

@@ -55,7 +55,10 @@ class _Watch:
 
 
 class BayWatch:
-    """An async iterator of port events; first what is there. Use as an async context manager."""
+    """An async iterator of port events; first what is there. Use as an async context manager.
+
+    A bay that is empty when it is first seen is told as Vacated.
+    """
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class BayWatch:
         self._use_inotify = use_inotify
         self._events: asyncio.Queue[PortEvent] = asyncio.Queue()
         self._occupants: dict[str, _Occupant] = {}
+        self._seen: set[str] = set()
         self._unsettled: dict[_Occupant, tuple[tuple[int, ...], float]] = {}
         self._watches: dict[Path, _Watch] = {}
         self._inotify: Inotify | None = None
@@ -137,6 +141,10 @@ class BayWatch:
             wanted.add(self._bays_folder / bay)
             self._watch(self._bays_folder / bay, _NAME_EVENTS)
             waiting = self._look_into(bay)
+            if bay not in self._seen:
+                self._seen.add(bay)
+                if bay not in self._occupants:
+                    self._events.put_nowait(Vacated(PORT_PREFIX + bay))  # an empty bay, so that it can be shown
             candidates |= waiting
             wanted |= {self._bays_folder / bay / one.name for one in waiting}
         self._unsettled = {one: since for one, since in self._unsettled.items() if one in candidates}

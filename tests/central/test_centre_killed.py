@@ -28,7 +28,7 @@ from dockd.model.recording import Receipt
 from dockd.rules.receipts import PinnedStore, check_receipt
 from tests.support.dock_voice import Chain, DockVoice, sha256
 
-KILLS = 10
+KILLS = 6
 PART_SIZE_BYTES = 40_000
 _SERVE = """
 import asyncio, sys
@@ -85,7 +85,7 @@ class Workload:
         self.chance = chance
         self.chain = Chain()
         self.chain.start()
-        self.contents = [chance.randbytes(chance.randrange(0, 10 * PART_SIZE_BYTES)) for _ in range(60)]
+        self.contents = [chance.randbytes(chance.randrange(0, 10 * PART_SIZE_BYTES)) for _ in range(24)]
         self.held = Acknowledged()
 
     async def run(self) -> None:
@@ -98,7 +98,7 @@ class Workload:
             await work
 
     async def _facts(self) -> None:
-        for _ in range(150):
+        for _ in range(60):
             self.chain.add(f.CameraDocked(session=f"s{len(self.chain.facts)}", bay="b", port="p"))
             if self.chance.random() < 0.2:
                 self.chain.sign()
@@ -107,7 +107,7 @@ class Workload:
             self.held.facts = reply.json["number"]
 
     async def _manifests(self) -> None:
-        for number in range(200):
+        for number in range(60):
             name, content = f"{number}.txt", str(number).encode() * 50
             reply = await self.dock.ask(
                 "PUT",

@@ -111,9 +111,11 @@ async def test_centre_that_says_it_stored_another_manifest_is_not_believed(
         await client.put_manifest("session-1", "a.txt", b"abc")
 
 
-@pytest.mark.parametrize(
-    "url", ["ftp://127.0.0.1/part", "file:///etc/passwd", "http://[::broken/", "", "//", "http:///x"]
-)
+async def one_byte() -> AsyncIterator[bytes]:
+    yield b"x"
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/part", "file:///etc/passwd", "http://[::broken/"])
 async def test_address_that_is_not_http_is_not_used(client: CentreClient, url: str) -> None:
     with pytest.raises(CentreUnavailable):
         await client.put_part(url, {}, 1, one_byte())

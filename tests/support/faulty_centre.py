@@ -156,7 +156,10 @@ def slow(seconds: float) -> Behaviour:
 
 
 def dropped(after_bytes: int = 0) -> Behaviour:
-    """The connection breaks, nothing done; after `after_bytes` of the body where there is one."""
+    """The connection breaks, nothing done; after `after_bytes` of the body where there is one.
+
+    aiohttp's client repeats GET and PUT once by itself when a kept connection breaks: plan it twice to be seen.
+    """
 
     async def answer(request: web.Request, _handler: WebHandler) -> web.StreamResponse:
         read = 0

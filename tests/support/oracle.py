@@ -155,5 +155,6 @@ class Oracle:
         self.check_all()
         assert self.facts(), "there is no journal"
         assert not self.on_cards(), f"still on cards: {sorted(self.on_cards())}"
-        missing = {name for digest, name in self.expected.items() if digest not in self.in_store()}
+        stored = self.in_store()
+        missing = {name for digest, name in self.expected.items() if digest not in stored}
         assert not missing, f"not in the store: {sorted(missing)}"

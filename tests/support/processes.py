@@ -13,7 +13,8 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ from tests.support.dock_rig import DockRig
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60.0
-_LOOK_AGAIN_SECONDS = 0.03
+_LOOK_AGAIN_SECONDS = 0.08
 _LEAVE_SECONDS = 30.0
 
 
@@ -201,7 +202,13 @@ def quiet_port() -> int:
             return port
 
 
-async def until(holds: Callable[[], Any], what: Callable[[], str], seconds: float = PATIENCE_SECONDS) -> None:
+async def until(
+    holds: Callable[[], Any],
+    what: Callable[[], str],
+    seconds: float = PATIENCE_SECONDS,
+    *,
+    look_again: float = _LOOK_AGAIN_SECONDS,
+) -> None:
     """Look again and again; `holds` may be a coroutine function. Fails with `what()`."""
     try:
         async with asyncio.timeout(seconds):
@@ -211,9 +218,26 @@ async def until(holds: Callable[[], Any], what: Callable[[], str], seconds: floa
                     found = await found
                 if found:
                     return
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                await asyncio.sleep(look_again)
     except TimeoutError:
         raise AssertionError(f"waited {seconds:g} s for: {what()}") from None
+
+
+async def side_by_side(lives: Mapping[str, Callable[[], Awaitable[None]]], at_once: int = 6) -> None:
+    """Live through all of them, `at_once` at a time; fails with every failure under its name."""
+    places = asyncio.Semaphore(at_once)
+
+    async def one(name: str, live: Callable[[], Awaitable[None]]) -> str | None:
+        async with places:
+            try:
+                await live()
+            except Exception:  # noqa: BLE001 # whatever it is, the others go on and all are told
+                return f"--- {name}\n{traceback.format_exc()}"
+            return None
+
+    told = await asyncio.gather(*(one(name, live) for name, live in lives.items()))
+    failed = [words for words in told if words is not None]
+    assert not failed, f"{len(failed)} of {len(lives)} were not survived\n" + "\n".join(failed)
 
 
 @dataclass
@@ -236,14 +260,18 @@ class CentreProcess:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def start(self) -> Daemon:
-        """Start it and wait until it serves."""
+    async def launch(self) -> Daemon:
+        """Start it."""
         section = CentreConfig(folder=str(self.folder), port=self.port, free_space_floor_bytes=0)
         config = self.folder.parent / "centre.toml"
         config.write_text(config_text(CentralConfig(central=section), changed_only=True), encoding="utf-8")
         log = self.folder.parent / "centre.log"
-        daemon = await self.launcher.launch("dockd", "central", "run", "--config", str(config), log=log)
-        self.daemon = daemon
+        self.daemon = await self.launcher.launch("dockd", "central", "run", "--config", str(config), log=log)
+        return self.daemon
+
+    async def start(self) -> Daemon:
+        """Start it and wait until it serves."""
+        daemon = await self.launch()
         await until(
             lambda: daemon.told("centre_serving") or daemon.status is not None,
             lambda: f"the centre to serve\n{daemon.end_of_log()}",

@@ -32,9 +32,9 @@ def make_folders(root: Path, *names: str) -> Path:
     folder = root
     for name in names:
         parent, folder = folder, folder / name
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # Also when it was there already: whoever made it may not have come as far as this yet.
+        sync_folder(parent)
     return folder
 
 

@@ -3,14 +3,18 @@
 The page cache would give back what was written even where the disk did not take it. O_DIRECT passes it;
 where a file system has no O_DIRECT (tmpfs), the cached pages are dropped first (posix_fadvise(2),
 DONTNEED), which works for pages that are clean, so the file must have been fsynced before.
-One thread reads ahead while the other hashes; two buffers, whatever the file's size.
+Some threads read ahead while one hashes: a disk that is asked for one block at a time gives half its rate.
+A handful of buffers, whatever the file's size.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import itertools
 import mmap
 import os
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,8 +22,9 @@ from pathlib import Path
 
 from dockd.model.ids import Digest
 
-_BLOCK_BYTES = 4 * 1024 * 1024
+_BLOCK_BYTES = 2 * 1024 * 1024
 """A multiple of every sector size, as O_DIRECT asks (open(2), NOTES)."""
+_READS_AHEAD = 3
 
 
 def digest_on_disk(path: Path) -> tuple[Digest, int]:
@@ -75,24 +80,35 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 def _blocks(descriptor: int, start: int, end: int) -> Iterator[memoryview]:
     """The bytes from `start` to `end`; each view is valid until the next is taken."""
-    buffers = [mmap.mmap(-1, _BLOCK_BYTES), mmap.mmap(-1, _BLOCK_BYTES)]  # anonymous maps are page-aligned
+    buffers = [mmap.mmap(-1, _BLOCK_BYTES) for _ in range(_READS_AHEAD + 1)]  # anonymous maps are page-aligned
+    turns = itertools.cycle(buffers)
+    offsets = iter(range(start, end, _BLOCK_BYTES))
+    coming: deque[tuple[mmap.mmap, Future[int]]] = deque()
 
-    def read(turn: int, offset: int) -> int:
-        if offset >= end:
-            return 0  # not left to the system: at the odd end of a file O_DIRECT refuses the offset
-        return min(os.preadv(descriptor, [buffers[turn]], offset), end - offset)
+    def read(buffer: mmap.mmap, offset: int) -> int:
+        count = min(os.preadv(descriptor, [buffer], offset), end - offset)
+        if count < min(_BLOCK_BYTES, end - offset):
+            raise OSError(errno.EIO, "the file ended early")
+        return count
 
-    offset, turn = start, 0
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as ahead:
-        coming: Future[int] = ahead.submit(read, turn, offset)
+    with ThreadPoolExecutor(_READS_AHEAD, thread_name_prefix="read-ahead") as ahead:
+
+        def ask_for_more() -> None:
+            offset = next(offsets, None)
+            if offset is not None:
+                buffer = next(turns)
+                coming.append((buffer, ahead.submit(read, buffer, offset)))
+
         try:
-            while count := coming.result():
-                offset += count
-                ready, turn = turn, 1 - turn
-                coming = ahead.submit(read, turn, offset)
-                with memoryview(buffers[ready]) as whole, whole[:count] as view:
+            for _ in range(_READS_AHEAD):
+                ask_for_more()
+            while coming:
+                buffer, reading = coming.popleft()
+                count = reading.result()
+                ask_for_more()  # into the buffer that was handed out before this one
+                with memoryview(buffer) as whole, whole[:count] as view:
                     yield view
         finally:
-            ahead.shutdown(wait=True)
+            ahead.shutdown(wait=True, cancel_futures=True)
             for buffer in buffers:
                 buffer.close()

@@ -139,7 +139,7 @@ def test_damaged_list_is_refused(content: bytes) -> None:
 # --- the ASC MHL -------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # the ASC's parser leaves its files to the collector
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # the ASC's parser leaves files open
 def test_asc_tool_reads_our_generation(tmp_path: Path) -> None:
     lines = [line(b"one", b"1.MP4"), line(b"", b"<&>'\".MP4")]
     made = session_manifests(HEADING, lines)

@@ -1,0 +1,9 @@
+"""`python -m bench`: every measurement, one after the other, each with its own table and JSON file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+for module in ("bench.offload", "bench.upload"):
+    subprocess.run([sys.executable, "-m", module], check=True)
