@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 DEMO ?=
 TESTS ?= tests
+WORKERS ?= 3
 CHECKED := dockd drivers migrations tests bench docs
 LINTS := lint-format lint-code lint-types lint-imports lint-docs
 
@@ -30,7 +31,7 @@ check: $(STAMPS)/dev ## Format, lint, types, import contracts, generated docs, u
 .PHONY: test
 test: debian-packages $(STAMPS)/dev ## Everything: what `check` does and all tests
 	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 $(LINTS)
-	$(BIN)/pytest $(TESTS) --durations=15 --durations-min=1
+	$(BIN)/pytest $(TESTS) -n $(WORKERS) --dist worksteal --durations=15 --durations-min=1
 
 .PHONY: bench
 bench: $(STAMPS)/dev ## Measure speed and memory; prints a table and writes bench/results/
@@ -77,7 +78,7 @@ lint-imports:
 lint-docs:
 	@$(BIN)/python -m docs.generate --check
 unit:
-	@$(BIN)/pytest tests/unit -q -m 'not slow'
+	@$(BIN)/pytest tests/unit -q -m 'not slow' -n 2 --dist worksteal
 
 # --- set-up -------------------------------------------------------------------------------------
 # Stamps are files whose age says whether a step must be done again. The dev environment is the run

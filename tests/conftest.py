@@ -33,10 +33,18 @@ _THREADS_MAY_TAKE_SECONDS = float(os.environ.get("LEFT_THREADS_SECONDS", "3"))
 _SEED = pytest.StashKey[int]()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Hand the seed to an xdist worker."""
+    node.workerinput["dockd_seed"] = str(node.config.stash[_SEED])
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Choose one seed for Hypothesis and for our own fault plans; `TEST_SEED=n` repeats a run."""
     given = config.getoption("--hypothesis-seed", default=None)
+    if given is None and hasattr(config, "workerinput"):
+        given = config.workerinput["dockd_seed"]  # xdist: one seed for all workers, chosen and printed by the first
     if given is None:
         given = os.environ.get("TEST_SEED") or str(random.SystemRandom().randrange(2**32))
         config.option.hypothesis_seed = given
@@ -63,14 +71,17 @@ def clock() -> ManualClock:
 # --- nothing left behind --------------------------------------------------------------------------
 
 
-def _mount_points() -> frozenset[str]:
-    return frozenset(line.split()[4] for line in _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines())
+def _mount_points(own_folder: Path) -> frozenset[str]:
+    """Every mount of this host but those in temporary folders of other test processes, which come and go."""
+    points = (line.split()[4] for line in _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines())
+    return frozenset(one for one in points if "/pytest-of-" not in one or one.startswith(f"{own_folder}/"))
 
 
 @pytest.fixture(autouse=True)
-def _no_thread_or_mount_left() -> Iterator[None]:
+def _no_thread_or_mount_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     threads_before = set(threading.enumerate())
-    mounts_before = _mount_points()
+    own_folder = tmp_path_factory.getbasetemp()
+    mounts_before = _mount_points(own_folder)
     yield
     end = time.monotonic() + _THREADS_MAY_TAKE_SECONDS
     while left := [
@@ -82,7 +93,7 @@ def _no_thread_or_mount_left() -> Iterator[None]:
         if time.monotonic() > end:
             pytest.fail(f"left threads running: {', '.join(one.name for one in left)}")
         left[0].join(0.05)
-    if mounts := _mount_points() - mounts_before:
+    if mounts := _mount_points(own_folder) - mounts_before:
         pytest.fail(f"left mounted: {', '.join(sorted(mounts))}")
 
 

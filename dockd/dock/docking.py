@@ -23,7 +23,14 @@ from dockd.dock.stages.prepare import set_camera_clock, write_assignment
 from dockd.dock.stages.wipe import check_space_freed
 from dockd.dock.worker import CameraThread
 from dockd.driver_api import Camera
-from dockd.errors import CardDamaged, ClockNotSettable, ReconciliationDiffers, RecordingRefused, StagingFull
+from dockd.errors import (
+    CardDamaged,
+    ClockNotSettable,
+    CopyDamaged,
+    ReconciliationDiffers,
+    RecordingRefused,
+    StagingFull,
+)
 from dockd.model import facts
 from dockd.model.camera import BatteryReading
 from dockd.model.ids import CameraId, OfficerNumber, RecordingId
@@ -170,6 +177,7 @@ class Docking:
                 self._board.secured(tally)
                 if Custody.REJECTED in tally:
                     raise RecordingRefused(await self._rejection())
+                await self._check_copies()
                 if not any(state in tally for state in _UNSETTLED) or self._may_retain():
                     return
                 try:
@@ -240,7 +248,10 @@ class Docking:
         while True:
             await self._services.clock.sleep(self._services.policy.battery_interval_seconds)
             await self._read_battery()
-            if self.promised is None and await self._has_erasable():
+            if self.promised is not None:
+                continue
+            await self._check_copies()
+            if await self._has_erasable():
                 return
 
     # --- pieces -------------------------------------------------------------------------------
@@ -262,6 +273,14 @@ class Docking:
         """What this session's card holds, and what was erased from it; not what the card has replaced."""
         entries = await self._services.journal.entries(last_session=self._session.id)
         return tuple(entry for entry in entries if not entry.is_replaced)
+
+    async def _check_copies(self) -> None:
+        """Raise CopyDamaged when a copy that still had to be sent was given up: only offloading makes it again."""
+        lost = await self._services.journal.entries(
+            last_session=self._session.id, states=_UNSETTLED, has_copy=False, is_on_card=True, limit=1
+        )
+        if lost:
+            raise CopyDamaged(f"The copy of {lost[0].path.text} was damaged on the dock's disk before it was sent.")
 
     def _clock_offset(self) -> timedelta | None:
         reading = self._identified.clock if self._identified else None

@@ -82,27 +82,24 @@ class PartIntake:
         require_content_type(request, (PART_CONTENT_TYPE,))
         _check_length(request, granted.part)
         self._disk.check(granted.part.size_bytes)
-        if await self._is_wanted(granted):
-            async with self._transfer(granted) as transfer:
-                # Somebody may have finished it while we waited for the lock.
-                if await self._is_wanted(granted):
-                    await self._take(request, granted, transfer)
-                    return
+        async with self._transfer(granted) as transfer:
+            # Asked only with the lock held: nobody else can finish or begin this part now.
+            standing = await self._rows.standing(granted.upload, granted.part.number)
+            if standing is Standing.WANTED and transfer is not None:
+                await self._take(request, granted, transfer)
+                return
+        if standing is not Standing.FINISHED:
+            raise NotFound("There is no such upload any more.", action="Ask for fresh addresses, or claim again.")
         await self._drain(request)
 
-    async def _is_wanted(self, granted: GrantedPart) -> bool:
-        standing = await self._rows.standing(granted.upload, granted.part.number)
-        if standing is Standing.GONE:
-            raise NotFound("There is no such upload any more.", action="Claim the recording again.")
-        return standing is Standing.WANTED
-
     @asynccontextmanager
-    async def _transfer(self, granted: GrantedPart) -> AsyncIterator[_Transfer]:
-        """The upload's file with the part's range locked. Raises NotFound, Refusal (503 `busy`)."""
+    async def _transfer(self, granted: GrantedPart) -> AsyncIterator[_Transfer | None]:
+        """The upload's file with the part's range locked; None when there is no file. Raises Refusal (503)."""
         try:
             descriptor = os.open(self._folder / granted.upload, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise NotFound("There is no such upload any more.", action="Claim the recording again.") from None
+            yield None
+            return
         except OSError as error:
             raise self._disk.refusal_for(error) from error
         transfer = _Transfer(descriptor, granted.part, self._pool)

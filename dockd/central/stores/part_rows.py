@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
+from dataclasses import dataclass
 from enum import Enum
 
 from sqlalchemy import and_, delete, select
 
 from dockd.central.database import Database, insert_new
+from dockd.central.refusals import BUSY
 from dockd.central.tables import finished_parts, uploads
 from dockd.clock import Clock
+from dockd.web.problems import Refusal
 
 
 class Standing(Enum):
@@ -26,6 +30,8 @@ class PartRows:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._waiting: list[_FinishedPart] = []
+        self._turn = asyncio.Lock()
 
     async def standing(self, upload: str, number: int) -> Standing:
         """How the part stands now. Raises Refusal (503, 507)."""
@@ -48,10 +54,24 @@ class PartRows:
             return frozenset((await connection.execute(question)).scalars())
 
     async def finish(self, upload: str, number: int) -> None:
-        """The part is held for good. Raises Refusal (503, 507)."""
+        """The part is held for good. Raises Refusal (503, 507).
+
+        Parts that finish while another's row is being committed share the next transaction: a durable
+        commit takes longer than many parts do.
+        """
         row = {"upload": upload, "part_number": number, "finished_at": self._clock.now()}
-        async with self._database.writing() as connection:
-            await insert_new(connection, finished_parts, [row])
+        mine = _FinishedPart(row)
+        self._waiting.append(mine)
+        try:
+            async with self._turn:
+                if not mine.is_settled:
+                    batch, self._waiting = self._waiting, []
+                    await self._write(batch)
+        finally:
+            if mine in self._waiting:
+                self._waiting.remove(mine)  # cancelled before its turn: nobody vouches for it any more
+        if mine.refusal is not None:
+            raise mine.refusal
 
     async def forget(self, upload: str, numbers: Collection[int] | None = None) -> None:
         """These parts (None: all) must be sent again. Raises Refusal (503, 507)."""
@@ -68,3 +88,25 @@ class PartRows:
             names = frozenset((await connection.execute(unfinished)).scalars())
             await connection.execute(delete(finished_parts).where(finished_parts.c.upload.not_in(unfinished)))
         return names
+
+    async def _write(self, batch: list[_FinishedPart]) -> None:
+        # What the others are told if this task is cancelled: whether the rows are there is not known then.
+        refusal: Refusal | None = Refusal(BUSY, "The part is not recorded yet; send it again.", retry_after_seconds=1)
+        try:
+            async with self._database.writing() as connection:
+                await insert_new(connection, finished_parts, [one.row for one in batch])
+            refusal = None
+        except Refusal as error:
+            refusal = error
+        finally:
+            for one in batch:
+                one.refusal, one.is_settled = refusal, True
+
+
+@dataclass(slots=True, eq=False)
+class _FinishedPart:
+    """A row that waits to be committed, and what came of it."""
+
+    row: dict[str, object]
+    is_settled: bool = False
+    refusal: Refusal | None = None
