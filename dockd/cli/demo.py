@@ -117,7 +117,9 @@ async def _tell(site: DemoSite, processes: DemoProcesses, console: Console, *, e
         return 0 if is_good else 1
     console.print(
         f"All {site.plan.cameras} cameras are READY and every recording is accepted. The pages stay up; Ctrl-C ends.\n"
-        f"Move a camera yourself:  mv {site.bay(0)}/* {site.shelf}/   and back into any bay."
+        f"Move a camera yourself:  mv {site.bay(0)}/* {site.shelf}/   and back into any bay.",
+        soft_wrap=True,
+        highlight=False,
     )
     while True:
         processes.check()
@@ -192,7 +194,7 @@ async def _print_changes(dock: DockClient, console: Console) -> None:
     told: dict[str, str] = {}
     async for status in dock.watch():
         for bay in status.bays:
-            line = f"  {bay.bay:>7}  {bay.headline.value:<13} {bay.words}"
+            line = f"  bay {bay.bay:<3} {bay.headline.value:<13} {bay.words}"
             if told.get(bay.bay) != bay.headline.value and (bay.camera or bay.state != "empty"):
                 console.print(line, soft_wrap=True, highlight=False, markup=False)
             told[bay.bay] = bay.headline.value
@@ -209,13 +211,14 @@ def _print_reconciliation(console: Console, records: list[SessionReconciled]) ->
     """Print the closing record of each camera's last session; returns whether all agree."""
     last = {record.camera: record for record in records}
     table = Table(title="Reconciliation: listed = staged = stored = erased", title_justify="left")
-    table.add_column("camera")
-    for name in ("listed", "staged", "stored", "erased", "bytes erased", "differences"):
+    table.add_column("camera", no_wrap=True)
+    for name in ("listed", "staged", "stored", "erased", "bytes"):
         table.add_column(name, justify="right")
+    table.add_column("differences")
     for camera, record in sorted(last.items()):
         tallies = (record.listed, record.staged, record.stored, record.erased)
         table.add_row(
-            camera,
+            camera.partition(":")[2],
             *(str(tally.count) for tally in tallies),
             f"{record.erased.size_bytes:,}",
             "; ".join(record.differences) or "none",

@@ -83,7 +83,7 @@ class DemoSite:
 
     def bay(self, index: int) -> Path:
         """The bay folder with this index; there is one more than cameras."""
-        return self.bays / f"bay-{index + 1}"
+        return self.bays / str(index + 1)
 
     def is_built(self) -> bool:
         """Whether an earlier demonstration was kept here."""

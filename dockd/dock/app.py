@@ -45,7 +45,7 @@ from dockd.dock.session import Session
 from dockd.dock.staging import Staging, StagingConfig
 from dockd.dock.transfer.settings import CopySettings
 from dockd.dock.uploader import Uploader, UploaderConfig
-from dockd.dock.usb_policy import UsbConfig
+from dockd.dock.usb_policy import UsbConfig, check_interfaces
 from dockd.dock.worker import CameraThread
 from dockd.driver_api import PortEvent
 from dockd.errors import JournalUnwritable, PortInUse, ServiceFailed
@@ -208,6 +208,7 @@ class _Parts:
             centre=client.reachability,
             board=board,
             identities=DockedIdentities(),
+            check_port=self._check_port,
             admit=self._admit,
             context_for=self._context_for,
             sign_chain=self._signer.sign,
@@ -256,6 +257,10 @@ class _Parts:
 
     async def _status_for_centre(self) -> DockStatus:
         return self.desk.snapshot()
+
+    def _check_port(self, port: Port) -> None:
+        if port.driver_hint is None:
+            check_interfaces(port, self._settings.usb)
 
     async def _admit(self, port: Port) -> None:
         if self._usb is not None and port.driver_hint is None:

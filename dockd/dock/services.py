@@ -77,8 +77,10 @@ class DockServices:
     centre: CentreReach
     board: DockBoard
     identities: DockedIdentities
+    check_port: Callable[[Port], None]
+    """Judge the device by the interfaces it offers, before anything is switched on. Raises ForbiddenDevice."""
     admit: Callable[[Port], Awaitable[None]]
-    """Check the device's interfaces and authorise it. Raises ForbiddenDevice."""
+    """Switch the device on. Raises ForbiddenDevice, CameraGone, DriverTimeout."""
     context_for: Callable[[Port, CameraThread], DriverContext]
     sign_chain: Callable[[str], Awaitable[None]]
     """Write a signed checkpoint of the fact chain; the argument says why."""

@@ -144,9 +144,11 @@ class Session:
 
     async def _walk(self) -> None:
         """Walk the path from UNLOCKING; returns never but by an error or cancellation."""
+        # Judged anew at every try, also after a person released the bay: releasing is no permission.
+        self._services.check_port(self.port)
         driver = self._services.registry.choose(self.port)
+        await self._services.admit(self.port)
         if self.state is State.ARRIVED:
-            await self._services.admit(self.port)
             await self._move(Event.STAGE_DONE)
         thread = CameraThread(f"camera-{self.bay}")
         try:

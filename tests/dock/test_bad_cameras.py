@@ -75,9 +75,7 @@ async def test_hostile_names_are_stored_and_erased_like_any_other(rig: DockRig) 
     ]
     camera = rig.camera("A1", {"DCIM/plain.MP4": os.urandom(1000)})
     for number, name in enumerate(names):
-        path = os.fsencode(camera / "card" / "DCIM") + b"/" + name
-        with open(path, "wb") as file:
-            file.write(bytes([number]) * (5000 + number))
+        (camera / "card" / "DCIM" / os.fsdecode(name)).write_bytes(bytes([number]) * (5000 + number))
     rig.oracle.remember(camera)
     async with rig.run():
         rig.dock("A1", 1)

@@ -9,6 +9,7 @@ hundred daemons has no two hundred to spare. When its standard input ends, it ki
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -109,5 +110,6 @@ def _serve() -> None:
 if __name__ == "__main__":
     for name in _PRELOADED:
         importlib.import_module(name)
+    gc.freeze()  # else every child's first collection would copy all these pages
     _tell({"started": os.getpid()})
     _serve()

@@ -223,6 +223,6 @@ def clock_warning(sync: ClockSync) -> str | None:
         case ClockSync.SYNCHRONISED:
             return None
         case ClockSync.UNSYNCHRONISED:
-            return "This dock's clock is not synchronised: camera clocks are not set. Tell IT."
+            return "This dock's clock is not synchronised: times in the record may be wrong. Tell IT."
         case ClockSync.UNKNOWN:
             return "This dock cannot tell whether its clock is right. Tell IT."
