@@ -5,5 +5,5 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for module in ("bench.offload", "bench.upload"):
+for module in ("bench.offload", "bench.upload", "bench.daemon"):
     subprocess.run([sys.executable, "-m", module], check=True)

@@ -91,10 +91,14 @@ class DemoSite:
 
     async def build(self) -> None:
         """Make everything. Raises what the commands raise."""
+        await self.build_empty()
+        await asyncio.to_thread(self._make_cameras)
+
+    async def build_empty(self) -> None:
+        """Make bays, centre and configuration, but no cameras. Raises what the commands raise."""
         for index in range(self.plan.cameras + 1):
             self.bay(index).mkdir(parents=True, exist_ok=True)
         self.shelf.mkdir(exist_ok=True)
-        await asyncio.to_thread(self._make_cameras)
         await _run(["central", "init", "--folder", str(self.root / "centre")])
         self.write_configuration()
 
@@ -175,6 +179,11 @@ class DemoProcesses:
     def __init__(self, site: DemoSite) -> None:
         self._site = site
         self._running: list[tuple[str, Process]] = []
+
+    @property
+    def process_ids(self) -> dict[str, int]:
+        """Of `centre` and `dock`."""
+        return {name: process.pid for name, process in self._running}
 
     async def start(self) -> None:
         """Start both; each must answer before the next begins. Raises ServiceFailed with the end of its log."""
