@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import CentreProcess, Nursery, Town, launching
+from tests.support.launchers import Nursery, launching
+from tests.support.processes import CentreProcess, Town
 
 
 @pytest.fixture

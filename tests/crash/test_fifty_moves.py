@@ -24,16 +24,14 @@ import pytest
 
 from drivers.simulated import make_clip
 from tests.support.aftermath import check_after_kill, check_job_done
+from tests.support.launchers import ROOT, PlainLauncher, launching
 from tests.support.oracle import files_below, sha256_of
 from tests.support.processes import (
-    ROOT,
     CentreProcess,
-    PlainLauncher,
     StationProcess,
     Town,
     is_everything_told,
     is_ready,
-    launching,
 )
 
 pytestmark = pytest.mark.slow

@@ -237,7 +237,7 @@ async def test_battery_that_does_not_charge_is_faulted_with_the_reason(rig: Dock
 
 @pytest.mark.slow
 async def test_a_thousand_files_on_one_card(rig: DockRig) -> None:
-    """The whole way; ten thousand are listed in `conformance/`, kept in the journal's tests, and go all the way in `bench/`."""
+    """The whole way; the conformance suite lists ten thousand, and they go all the way in `bench/daemon.py`."""
     rig.camera("A1", {f"DCIM/{number // 100}/{number:05}.MP4": b"%06d" % number for number in range(1000)})
     async with rig.run():
         rig.dock("A1", 1)
