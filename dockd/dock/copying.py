@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from dockd.dock.eviction import make_room
+from dockd.dock.journal import Journal
 from dockd.dock.services import DockServices
 from dockd.dock.stages.offload import CopyOrder, copy_recording
 from dockd.dock.stages.verify import read_back
@@ -20,6 +21,8 @@ from dockd.model.recording import CopyCheckpoint, SourceFile
 from dockd.rules.custody import Custody, LedgerEntry
 
 _MISMATCHES_BEFORE_HOLD = 2
+UNSETTLED = (Custody.LISTED, Custody.STAGED, Custody.VERIFIED, Custody.STORED)
+"""States of a recording for which securing waits."""
 
 
 async def copy_and_record(
@@ -110,6 +113,19 @@ async def discard_missing_copies(services: DockServices, entries: Iterable[Ledge
                     recording=entry.recording, code="copy-missing", reason="the staging disk does not hold it any more"
                 )
             )
+
+
+async def check_copies(journal: Journal, session: SessionId) -> None:
+    """Raise CopyDamaged when a copy that still had to be sent was given up: only offloading makes it again."""
+    lost = await journal.entries(last_session=session, states=UNSETTLED, has_copy=False, is_on_card=True, limit=1)
+    if lost:
+        raise CopyDamaged(f"The copy of {lost[0].path.text} was damaged on the dock's disk before it was sent.")
+
+
+def rejection_words(entries: Iterable[LedgerEntry]) -> str:
+    """Why the centre takes some recordings of a session not at all, for staff."""
+    refused = [entry for entry in entries if entry.state is Custody.REJECTED]
+    return f"The centre refuses {len(refused)} recordings, the first because: {refused[0].rejection}"
 
 
 async def _close_if_still_there(

@@ -1,7 +1,7 @@
 """The work on one opened camera: runs the stages and writes what they return to the journal.
 
 One method per life-cycle state, called in order by `dock/session.py`. Decides by `rules/`; what needs
-more than a few lines has a module of its own (`intake`, `erasure`, `promise`).
+more than a few lines has a module of its own (`intake`, `copying`, `erasure`, `fitness`, `promise`).
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dockd.dock.bay_board import BayBoard
-from dockd.dock.copying import copy_and_record, discard_missing_copies, verify_and_record
+from dockd.dock.copying import (
+    UNSETTLED,
+    check_copies,
+    copy_and_record,
+    discard_missing_copies,
+    rejection_words,
+    verify_and_record,
+)
 from dockd.dock.erasure import Eraser
+from dockd.dock.fitness import Fitness
 from dockd.dock.intake import Intake, take_in
 from dockd.dock.promise import Promise
 from dockd.dock.services import DockServices
-from dockd.dock.stages.charge import ChargeWatch
 from dockd.dock.stages.confirm import confirm_source
 from dockd.dock.stages.identify import Identified, identify
-from dockd.dock.stages.prepare import set_camera_clock, write_assignment
 from dockd.dock.stages.wipe import check_space_freed
 from dockd.dock.worker import CameraThread
 from dockd.driver_api import Camera
 from dockd.errors import (
     CardDamaged,
-    ClockNotSettable,
-    CopyDamaged,
     ReconciliationDiffers,
     RecordingRefused,
     StagingFull,
@@ -35,15 +39,13 @@ from dockd.model import facts
 from dockd.model.camera import BatteryReading
 from dockd.model.ids import CameraId, OfficerNumber, RecordingId
 from dockd.model.recording import ConfirmedSource
-from dockd.rules.custody import Custody, LedgerEntry
+from dockd.rules.custody import Custody, LedgerEntry, is_grace_over
 from dockd.rules.lifecycle import NotAllowed
-from dockd.rules.readiness import Condition, ReadinessPolicy, blockers
 from dockd.rules.reconciliation import reconcile
 
 if TYPE_CHECKING:
     from dockd.dock.session import Session
 
-_UNSETTLED = (Custody.LISTED, Custody.STAGED, Custody.VERIFIED, Custody.STORED)
 _SECURING_PAUSE_SECONDS = 0.2
 """Receipts may come in hundreds a second; counting them once in a while is enough."""
 
@@ -70,8 +72,7 @@ class Docking:
         self._intake = Intake(sources={}, missing=())
         self._retained: dict[RecordingId, str] = {}
         self._is_reconciled = False
-        self._is_clock_set: bool | None = None
-        self._is_unassigned: bool | None = None
+        self._fitness = Fitness(services, session.id, camera, board)
         self._promise = Promise(services, session.id, session.bay, camera, board)
 
     # --- what others may ask -------------------------------------------------------------------
@@ -140,7 +141,11 @@ class Docking:
         listing = await self._camera.storage.list()
         await self._promise.settle_earlier(camera, docked_at=self._session.docked_at, has_footage=bool(listing.footage))
         self._intake = await take_in(
-            self._services.journal, self._session.id, camera, listing.footage, self._clock_offset()
+            self._services.journal,
+            self._session.id,
+            camera,
+            listing.footage,
+            self._identified.clock_offset if self._identified else None,
         )
         self._is_reconciled = False
         await discard_missing_copies(self._services, await self._entries())
@@ -162,12 +167,17 @@ class Docking:
                 self._board.one_done()
         except StagingFull:
             # What is here must become sendable, or the room would never come back.
-            await self._verify_copies()
+            await self.verify()
             raise
 
     async def verify(self) -> None:
         """VERIFYING: read every fresh copy back past the page cache."""
-        await self._verify_copies()
+        wanted = [entry for entry in await self._entries() if entry.has_copy and entry.verified is None]
+        self._board.begin(sum(entry.size_bytes for entry in wanted), len(wanted))
+        for entry in wanted:
+            await verify_and_record(self._services, entry, self._thread, self._board.advance, self._session.mismatches)
+            self._board.one_done()
+        self._board.listed(await self._entries())
 
     async def secure(self) -> None:
         """SECURING: wait until the store has accepted everything, or the policy lets footage stay aboard."""
@@ -176,15 +186,17 @@ class Docking:
                 tally = await self._services.journal.tally(self._session.id)
                 self._board.secured(tally)
                 if Custody.REJECTED in tally:
-                    raise RecordingRefused(await self._rejection())
-                await self._check_copies()
-                if not any(state in tally for state in _UNSETTLED) or self._may_retain():
+                    raise RecordingRefused(rejection_words(await self._entries()))
+                await check_copies(self._services.journal, self._session.id)
+                if not any(state in tally for state in UNSETTLED):
+                    return
+                if self._services.policy.may_retain(self._services.centre.unreachable_seconds()):
                     return
                 try:
                     async with asyncio.timeout(self._services.policy.battery_interval_seconds):
                         await changes.wait()
                 except TimeoutError:
-                    await self._read_battery()
+                    await self._fitness.read_battery(self._known_camera())
                 await self._services.clock.sleep(_SECURING_PAUSE_SECONDS)
 
     async def wipe(self) -> None:
@@ -201,6 +213,7 @@ class Docking:
         )
         erasure = await eraser.erase_cleared(self._services.clock.now())
         self._retained = erasure.retained
+        self._is_reconciled = False
         self._board.wiped(len(erasure.wiped.erased), len(erasure.retained))
         check_space_freed(erasure.wiped)
 
@@ -217,52 +230,28 @@ class Docking:
         damaged = [entry for entry in await self._entries() if entry.unreadable and entry.is_on_card]
         if damaged:
             raise CardDamaged(f"{len(damaged)} recordings on this card could not be read in whole.")
-        await self._set_clock()
-        if self._camera.assignment is not None:
-            self._is_unassigned = await write_assignment(self._camera.assignment, None)
+        await self._fitness.prepare(self._known_camera())
 
     async def charge(self) -> None:
         """CHARGING: until the battery is full enough and nothing else blocks."""
-        policy = self._services.policy
-        watch = ChargeWatch(policy.minimum_battery_percent, policy.not_charging_after_seconds)
-        while True:
-            battery = await self._read_battery()
-            is_full = watch.judge(battery, self._services.clock.monotonic())
-            found = blockers(
-                Condition(
-                    unsafe_recordings=await self._unsafe_count(),
-                    space=await self._camera.storage.measure(),
-                    battery=battery,
-                    is_clock_set=self._is_clock_set,
-                    is_unassigned=self._is_unassigned,
-                ),
-                ReadinessPolicy(policy.minimum_battery_percent, policy.minimum_free_percent),
-            )
-            self._board.blocked(tuple(blocker.words for blocker in found))
-            if is_full and not found:
-                return
-            await self._services.clock.sleep(self._services.policy.battery_interval_seconds)
+
+        async def count_unsafe() -> int:
+            return sum(entry.is_on_card and entry.recording not in self._retained for entry in await self._entries())
+
+        await self._fitness.wait_until_ready(self._known_camera(), count_unsafe)
 
     async def stay_ready(self) -> None:
         """READY: until footage that was kept aboard may be erased."""
         while True:
             await self._services.clock.sleep(self._services.policy.battery_interval_seconds)
-            await self._read_battery()
+            await self._fitness.read_battery(self._known_camera())
             if self.promised is not None:
                 continue
-            await self._check_copies()
+            await check_copies(self._services.journal, self._session.id)
             if await self._has_erasable():
                 return
 
     # --- pieces -------------------------------------------------------------------------------
-
-    async def _verify_copies(self) -> None:
-        wanted = [entry for entry in await self._entries() if entry.has_copy and entry.verified is None]
-        self._board.begin(sum(entry.size_bytes for entry in wanted), len(wanted))
-        for entry in wanted:
-            await verify_and_record(self._services, entry, self._thread, self._board.advance, self._session.mismatches)
-            self._board.one_done()
-        self._board.listed(await self._entries())
 
     def _known_camera(self) -> CameraId:
         if self._identified is None:
@@ -273,26 +262,6 @@ class Docking:
         """What this session's card holds, and what was erased from it; not what the card has replaced."""
         entries = await self._services.journal.entries(last_session=self._session.id)
         return tuple(entry for entry in entries if not entry.is_replaced)
-
-    async def _check_copies(self) -> None:
-        """Raise CopyDamaged when a copy that still had to be sent was given up: only offloading makes it again."""
-        lost = await self._services.journal.entries(
-            last_session=self._session.id, states=_UNSETTLED, has_copy=False, is_on_card=True, limit=1
-        )
-        if lost:
-            raise CopyDamaged(f"The copy of {lost[0].path.text} was damaged on the dock's disk before it was sent.")
-
-    def _clock_offset(self) -> timedelta | None:
-        reading = self._identified.clock if self._identified else None
-        return timedelta(milliseconds=reading.offset_milliseconds) if reading else None
-
-    def _may_retain(self) -> bool:
-        return self._services.policy.may_retain(self._services.centre.unreachable_seconds())
-
-    async def _rejection(self) -> str:
-        refused = [entry for entry in await self._entries() if entry.state is Custody.REJECTED]
-        first = refused[0]
-        return f"The centre refuses {len(refused)} recordings, the first because: {first.rejection}"
 
     async def _confirm(self, entry: LedgerEntry) -> ConfirmedSource:
         return await confirm_source(
@@ -314,31 +283,6 @@ class Docking:
             missing=self._intake.missing,
         )
 
-    async def _set_clock(self) -> None:
-        if self._camera.clock is None:
-            return
-        sync = self._services.clock.moment().clock_sync
-        self._is_clock_set = False
-        if not self._services.policy.may_set_camera_clock(sync):
-            raise ClockNotSettable(f"This dock's own clock is {sync.value}, so it may not set a camera's clock.")
-        reading = await set_camera_clock(self._camera, self._services.clock.now())
-        self._is_clock_set = True
-        if reading is not None:
-            await self._services.journal.append(
-                facts.ClockSet(session=self._session.id, camera=self._known_camera(), reading=reading)
-            )
-
-    async def _read_battery(self) -> BatteryReading:
-        reading = await self._camera.battery.read()
-        if self._board.battery_crossed(reading):
-            await self._services.journal.append(
-                facts.BatteryRead(session=self._session.id, camera=self._known_camera(), battery=reading)
-            )
-        return reading
-
-    async def _unsafe_count(self) -> int:
-        return sum(entry.is_on_card and entry.recording not in self._retained for entry in await self._entries())
-
     async def _has_erasable(self) -> bool:
         if not self._retained:
             return False
@@ -346,6 +290,6 @@ class Docking:
         grace = timedelta(hours=self._services.policy.grace_hours)
         accepted = await self._services.journal.entries(last_session=self._session.id, states={Custody.ACCEPTED})
         return any(
-            entry.is_on_card and not entry.unreadable and entry.receipt and now >= entry.receipt.accepted_at + grace
+            entry.is_on_card and not entry.unreadable and entry.receipt and is_grace_over(entry.receipt, now, grace)
             for entry in accepted
         )

@@ -17,7 +17,7 @@ from dockd.errors import EraseFailed, SourceChanged
 from dockd.model import facts
 from dockd.model.ids import Digest, RecordingId, SessionId
 from dockd.model.recording import ConfirmedSource
-from dockd.rules.custody import Custody, LedgerEntry, NotCleared, clear
+from dockd.rules.custody import Custody, LedgerEntry, NotCleared, clear, is_grace_over
 from dockd.rules.receipts import PinnedStore, check_receipt
 
 _FACTS_PER_TRANSACTION = 200
@@ -77,7 +77,7 @@ class Eraser:
             raise NotCleared(f"It is {entry.state.name.lower()} and not yet accepted by the central store.")
         if entry.unreadable:
             raise NotCleared("The card could not be read in whole; the original is kept for a specialist.")
-        if now < entry.receipt.accepted_at + self.grace:
+        if not is_grace_over(entry.receipt, now, self.grace):
             raise NotCleared("The grace period is not over.")
         receipt = check_receipt(entry.receipt, self.pinned, digest=entry.digest, size_bytes=entry.size_bytes)
         source = await self._confirmed(entry, entry.digest)

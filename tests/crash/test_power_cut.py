@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 CAMERA = "A1"
 SIZE_BYTES = 12_000_000
-READ_BYTES_PER_SECOND = 6_000_000
+READ_BYTES_PER_SECOND = 2_000_000
 LEAST_CHECKPOINT_BYTES = 4_000_000
 """So far that the middle of the prefix is not among the places that are compared with the card after an absence."""
 

@@ -236,13 +236,13 @@ async def test_battery_that_does_not_charge_is_faulted_with_the_reason(rig: Dock
 
 
 @pytest.mark.slow
-async def test_a_thousand_files_on_one_card(rig: DockRig) -> None:
+async def test_hundreds_of_files_on_one_card(rig: DockRig) -> None:
     """The whole way; the conformance suite lists ten thousand, and they go all the way in `bench/daemon.py`."""
-    rig.camera("A1", {f"DCIM/{number // 100}/{number:05}.MP4": b"%06d" % number for number in range(1000)})
+    rig.camera("A1", {f"DCIM/{number // 50}/{number:05}.MP4": b"%06d" % number for number in range(300)})
     async with rig.run():
         rig.dock("A1", 1)
         bay = await rig.until_state(1, "ready", 300)
-        assert bay.recordings_erased == 1000
+        assert bay.recordings_erased == 300
     rig.oracle.check_finished()
 
 

@@ -265,3 +265,23 @@ async def test_daemon_stopped_and_started_again_goes_on(rig: DockRig) -> None:
     async with rig.run():
         await rig.until_state(1, "ready")
     rig.oracle.check_finished()
+
+
+class LateClock(SystemClock):
+    """A dock whose clock is two hours behind the centre's."""
+
+    def now(self) -> datetime:
+        return super().now() - timedelta(hours=2)
+
+    def moment(self) -> Moment:
+        return super().moment().model_copy(update={"at": self.now()})
+
+
+async def test_dock_whose_clock_is_behind_the_centres_erases_what_is_cleared(rig: DockRig) -> None:
+    rig.clock = LateClock()
+    rig.camera("A1", {"DCIM/1.MP4": os.urandom(1000)})
+    async with rig.run():
+        rig.dock("A1", 1)
+        bay = await rig.until_state(1, "ready")
+        assert (bay.recordings_erased, bay.recordings_retained) == (1, 0)
+    rig.oracle.check_finished()

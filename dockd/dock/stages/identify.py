@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from dockd.driver_api import Camera
 from dockd.model.camera import BatteryReading, CameraIdentity, ClockReading, SpaceReading
@@ -17,6 +18,11 @@ class Identified:
     space: SpaceReading
     clock: ClockReading | None
     """None where the camera has no clock, or one that cannot be read."""
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """Camera minus host."""
+        return timedelta(milliseconds=self.clock.offset_milliseconds) if self.clock else None
 
 
 async def identify(camera: Camera) -> Identified:

@@ -144,7 +144,8 @@ def test_a_card_that_holds_more_bytes_is_not_erased() -> None:
 @given(grace_seconds=st.integers(0, 10**7), waited_seconds=st.integers(-(10**6), 10**7))
 def test_nothing_is_cleared_before_its_grace_is_over(grace_seconds: int, waited_seconds: int) -> None:
     grace, now = timedelta(seconds=grace_seconds), START + timedelta(seconds=waited_seconds)
-    if waited_seconds >= grace_seconds:
+    # Without a grace period the dock's clock may be behind the centre's: that keeps nothing on the card.
+    if grace_seconds == 0 or waited_seconds >= grace_seconds:
         assert attempt(now=now, grace=grace).recording == FOOTAGE.recording
     else:
         assert "grace" in refused(now=now, grace=grace)
