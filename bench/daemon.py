@@ -106,9 +106,10 @@ def main() -> None:
     """Measure every load, print a table, write JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.daemon", description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=None, help="Where the data is made (needs about 14 GB).")
+    parser.add_argument("--only", type=int, nargs="+", default=None, help="Numbers of the loads, from 1.")
     arguments = parser.parse_args()
     rows = []
-    for load in LOADS:
+    for load in [load for number, load in enumerate(LOADS, 1) if arguments.only is None or number in arguments.only]:
         folder = Path(tempfile.mkdtemp(prefix="dockd-bench-", dir=arguments.folder))
         try:
             rows.append(asyncio.run(_measure(folder, load)))
