@@ -144,6 +144,7 @@ async def _opened(
         await journal.append(facts.DockStarted(version=__version__, public_key=key.public_key))
         stack.push_async_callback(_journal_stop, journal)
         parts = _Parts(settings, clock, journal, key, staging, registry, client, privilege)
+        await parts.sign_chain("start")  # also over what a kill left without a checkpoint
         page_url = await stack.enter_async_context(_page(parts.desk, settings.kiosk))
         yield RunningDock(page_url, parts.desk, journal, staging), parts.services()
 
@@ -196,6 +197,7 @@ class _Parts:
             clock=clock,
             dock=DockId(settings.dock.id),
             state_folder=Path(settings.dock.state_folder),
+            sign_chain=self._signer.sign,
         )
         session_services = DockServices(
             journal=journal,
@@ -226,6 +228,10 @@ class _Parts:
                 reporter=self._reporter,
             )
         )
+
+    async def sign_chain(self, why: str) -> None:
+        """Write a signed checkpoint. Raises JournalUnwritable."""
+        await self._signer.sign(why)
 
     def services(self) -> dict[str, Service]:
         """Everything that must always run, by name."""

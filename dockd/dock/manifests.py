@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -84,7 +84,8 @@ class ManifestService:
     """Runs in the root task group; `run` never returns.
 
     `state_folder` keeps how far the chain was worked through; without it (or without the file) the chain
-    is read from its beginning, which costs time and changes nothing.
+    is read from its beginning, which costs time and changes nothing. `sign_chain` writes a signed
+    checkpoint once a session's manifests are noted.
     """
 
     def __init__(
@@ -96,7 +97,9 @@ class ManifestService:
         dock: DockId,
         clock: Clock,
         state_folder: Path | None = None,
+        sign_chain: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
+        self._sign_chain = sign_chain
         self._journal = journal
         self._staging = staging
         self._client = client
@@ -178,6 +181,9 @@ class ManifestService:
             )
             await self._journal.append(fact)
             record.manifests[name] = fact
+        if self._sign_chain is not None:
+            # A session's last facts: without a checkpoint over them an export of it would wait for the hour.
+            await self._sign_chain("manifests stored")
 
     async def _made(self, record: SessionRecord) -> SessionManifests | None:
         """The manifests of a settled session; None when nothing in it was ever verified."""
