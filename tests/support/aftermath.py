@@ -84,7 +84,8 @@ async def check_centre_agrees(centre: CentreProcess, rig: DockRig) -> None:
     taken = await centre.facts_head(rig.dock_id)
     chain = rig.oracle.facts()
     untold = [one.fact.kind for one in chain[taken.number :]]
-    assert set(untold) <= {"ManifestStored", "DockStopped"}, f"the centre has not been told of {untold}"
+    # A dock that stops right after a session may not get to tell of its manifests and the checkpoint over them.
+    assert set(untold) <= {"ManifestStored", "ChainSigned", "DockStopped"}, f"the centre has not been told of {untold}"
     assert chain[taken.number - 1].hash == taken.head
 
 
