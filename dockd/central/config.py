@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
 from dockd.section import Section
-from dockd.web.requests import LOOPBACK_NAMES, host_name
+from dockd.web.requests import LOOPBACK_NAMES, host_name, is_loopback
 
 HostText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 UrlText = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[A-Za-z0-9.:\[\]_-]+$")]
@@ -74,13 +73,3 @@ class CentreConfig(Section):
         names = LOOPBACK_NAMES | {self.host} | set(self.allowed_hosts)
         outside = host_name(self.public_url.partition("://")[2]) if self.public_url else None
         return names | {outside} if outside else names
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

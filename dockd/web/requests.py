@@ -12,6 +12,7 @@ Knows nothing of who a person is: signing in is another matter.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -107,3 +108,13 @@ def _guard(allowed_hosts: frozenset[str]) -> Middleware:
 async def _add_headers(_request: web.BaseRequest, response: web.StreamResponse) -> None:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

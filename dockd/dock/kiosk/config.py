@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
 from dockd.section import Section
-from dockd.web.requests import LOOPBACK_NAMES
+from dockd.web.requests import LOOPBACK_NAMES, is_loopback
 
 HostText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 
@@ -54,13 +53,3 @@ class KioskConfig(Section):
     def served_names(self) -> frozenset[str]:
         """Every host name that the page answers to."""
         return LOOPBACK_NAMES | {self.host} | set(self.allowed_hosts)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
