@@ -12,6 +12,7 @@ from dockd.errors import EraseFailed
 from dockd.model.camera import SpaceReading
 from dockd.model.ids import CardPath
 from dockd.model.recording import SourceFile
+from drivers.card_tree import CardFile, CardTree
 
 
 class PlainCard:
@@ -19,6 +20,7 @@ class PlainCard:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._tree = CardTree(folder, lambda: None)
 
     async def list(self) -> Listing:
         """All files, by name."""
@@ -29,9 +31,9 @@ class PlainCard:
         found = path.stat()
         return SourceFile(CardPath((os.fsencode(path.name),)), found.st_size, found.st_mtime_ns)
 
-    def open_reader(self, source: SourceFile) -> PlainReader:
-        """Open one listed file."""
-        return PlainReader(self, self._folder / os.fsdecode(source.path.file_name))
+    def open_reader(self, source: SourceFile) -> CardFile:
+        """Open one listed file, as the drivers of file-system cards do."""
+        return self._tree.open_file(source)
 
     def erasing(self) -> AbstractAsyncContextManager[Eraser]:
         """A measurement erases nothing."""
@@ -46,28 +48,6 @@ class PlainCard:
         """Room on the folder's disk."""
         room = os.statvfs(self._folder)
         return SpaceReading(total_bytes=room.f_blocks * room.f_frsize, free_bytes=room.f_bavail * room.f_frsize)
-
-
-class PlainReader:
-    """Implements `driver_api.SourceReader`."""
-
-    def __init__(self, card: PlainCard, path: Path) -> None:
-        self._card = card
-        self._path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-
-    def stat(self) -> SourceFile:
-        """The file as it is now."""
-        return self._card.listed(self._path)
-
-    def read_into(self, offset: int, buffer: memoryview) -> int:
-        """Read at `offset`."""
-        return os.preadv(self._descriptor, [buffer], offset)
-
-    def close(self) -> None:
-        """Release it."""
-        os.close(self._descriptor)
 
 
 class _Refusing:

@@ -1,6 +1,7 @@
 """Upload to the embedded store on loopback, against a plain aiohttp PUT of the same bytes.
 
-Both sides run in processes of their own: the sender here, the receiver in a child, as in the field. The
+Both sides run in processes of their own: the sender here, the receiver in a child, as in the field. Both send
+a file that is not in the page cache: a staged copy was written and read back past it. The
 plain side streams the file in 1 MiB pieces to a handler that writes it to a file and fsyncs it: no digests,
 no parts, no receipt. Ours claims, sends parts (hashed as they are read), lets the store prove the whole by
 reading it back from its disk, and waits for the checked receipt.
@@ -31,6 +32,7 @@ from bench.harness import (
     MIB,
     Run,
     in_turn,
+    make_cold,
     make_random_file,
     measured_here,
     median_ratio,
@@ -127,6 +129,7 @@ async def upload_ours(url: str, pinned: PinnedStore, path: Path, folder: Path) -
     async with open_site(folder, url, pinned) as site:
         recording = await site.stage(path.read_bytes(), part_bytes=PART_SIZE_BYTES)
         os.sync()  # a staged copy is durable long before it is sent
+        make_cold(*(one for one in (folder / "staging").rglob("*") if one.is_file()))
         with measured_here(runs.append):
             async with site.uploading():
                 await site.reaches(recording, Custody.ACCEPTED, seconds=600)
@@ -136,6 +139,7 @@ async def upload_ours(url: str, pinned: PinnedStore, path: Path, folder: Path) -
 def plain(source: Path, folder: Path) -> Run:
     """One plain PUT to a server of its own."""
     with served(plain_server, str(folder)) as url:
+        make_cold(source)
         return asyncio.run(put_plain(str(url), source))
 
 

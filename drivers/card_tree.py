@@ -17,7 +17,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from dockd.driver_api import Clearance, SourceUnreadable
 from dockd.errors import CameraGone, CardUnreadable, DockdError, EraseFailed, SourceChanged
 from dockd.model.ids import CameraId, CardPath
 from dockd.model.recording import SourceFile
+from drivers.card_file import UncachedReading
 
 CheckPresent = Callable[[], None]
 Names = tuple[bytes, ...]
@@ -154,12 +155,12 @@ class CardTree:
         """Open one listed file. Raises SourceChanged, CardUnreadable, CameraGone."""
         try:
             with self._folder_of(source.path) as folder:
-                descriptor = os.open(source.path.file_name, _FILE, dir_fd=folder)
+                reading = UncachedReading(source.path.file_name, folder, _FILE)
         except OSError as failure:
             if failure.errno in _NOT_THAT_FILE:
                 raise SourceChanged(f"The recording {source.path.text!r} is not on the card any more.") from failure
             raise self.explained(failure, f"The recording {source.path.text!r} cannot be opened") from failure
-        opened = CardFile(self, source.path, descriptor)
+        opened = CardFile(self, source.path, reading)
         try:
             now = opened.stat()
         except (DockdError, SourceUnreadable):
@@ -269,10 +270,10 @@ class CardTree:
 class CardFile:
     """One open file on the card: a `SourceReader`."""
 
-    def __init__(self, tree: CardTree, path: CardPath, descriptor: int) -> None:
+    def __init__(self, tree: CardTree, path: CardPath, reading: UncachedReading) -> None:
         self._tree = tree
         self._path = path
-        self._descriptor = descriptor
+        self._reading = reading
 
     def stat(self) -> SourceFile:
         """The file that is under this name now, while it is still the opened one.
@@ -280,7 +281,7 @@ class CardFile:
         Raises SourceChanged when another or none is, CameraGone, SourceUnreadable.
         """
         try:
-            opened = os.fstat(self._descriptor)
+            opened = os.fstat(self._reading.descriptor)
             named = self._tree.look_up(self._path)
         except OSError as failure:
             raise self._explained(failure) from failure
@@ -291,15 +292,12 @@ class CardFile:
     def read_into(self, offset: int, buffer: memoryview) -> int:
         self._tree.check_present()
         try:
-            return os.preadv(self._descriptor, [buffer], offset)
+            return self._reading.read_into(offset, buffer)
         except OSError as failure:
             raise self._explained(failure) from failure
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            with suppress(OSError):  # the kernel gives the number back also when the device has left
-                os.close(self._descriptor)
-            self._descriptor = -1
+        self._reading.close()
 
     def _explained(self, failure: OSError) -> CameraGone | SourceUnreadable:
         explained = self._tree.explained(failure, "unreadable")

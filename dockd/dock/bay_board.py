@@ -46,10 +46,11 @@ class BayBoard:
 
     # --- told by the session --------------------------------------------------------------------
 
-    def enter(self, state: State) -> None:
-        """The life-cycle moved."""
+    def enter(self, state: State, error: DockdError | None = None, retry_at: datetime | None = None) -> None:
+        """The life-cycle moved, because of `error` if there was one; both are shown from the same moment."""
         self.state = state
         self.since = self._board.clock.now()
+        self._explain(error, retry_at)
         self._blockers = ()
         if state not in (State.OFFLOADING, State.VERIFYING, State.SECURING):
             self._meter.stop()
@@ -61,15 +62,10 @@ class BayBoard:
         self.battery = battery
         self._board.notify()
 
-    def fail(self, error: DockdError, retry_at: datetime | None) -> None:
-        """An error holds or stops the session."""
-        self._trouble = Trouble(code=error.code, what=error.what, footage=error.footage, action=error.action)
-        self._retry_at = retry_at
-
-    def recover(self) -> None:
-        """The session tries again."""
-        self._trouble = None
-        self._retry_at = None
+    def held_for(self, error: DockdError) -> None:
+        """A bay that is HELD already has a new reason."""
+        self._explain(error, None)
+        self._board.notify()
 
     def begin(self, total_bytes: int, total_recordings: int) -> None:
         """A stage with progress begins."""
@@ -129,6 +125,12 @@ class BayBoard:
         """The camera is promised to `officer`, or (None) to nobody any more."""
         self.promised = officer
         self._board.notify()
+
+    def _explain(self, error: DockdError | None, retry_at: datetime | None) -> None:
+        self._trouble = (
+            Trouble(code=error.code, what=error.what, footage=error.footage, action=error.action) if error else None
+        )
+        self._retry_at = retry_at
 
     # --- shown ----------------------------------------------------------------------------------
 

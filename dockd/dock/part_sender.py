@@ -1,8 +1,9 @@
 """One part of one recording: from the staging file to the address that the centre gave.
 
-The bytes are hashed as they are read, and the last piece is held back until the whole part has the digest
-that was verified: a staged copy that was damaged since then never arrives as good, it does not even
-arrive in full. Constant memory: two pieces at a time, read ahead in a worker thread.
+The bytes are not hashed here once more: the address is bound to the digest that was verified, so whoever
+takes the part proves it, and before the receipt the whole is read back and proved. Only when the store did
+not take the bytes as they arrived is the staged copy hashed, to tell a damaged copy from a damaged line.
+Constant memory: two pieces at a time, read ahead in a worker thread.
 
 Knows nothing of retries or of what a damaged copy means; it raises `StagedCopyDamaged`.
 """
@@ -12,8 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -84,10 +84,8 @@ class PartSender:
         """
         reading = _Reading(path, part, self.pace.piece_bytes)
         try:
-            async with (
-                asyncio.timeout(self.stall_seconds) as stall,
-                aclosing(self._pieces(reading, stall)) as pieces,
-            ):
+            async with asyncio.timeout(self.stall_seconds) as stall:
+                pieces = _Sending(self, reading, stall)
                 answer = await self.client.put_part(url, headers, part.size_bytes, pieces)
         except TimeoutError as error:
             raise CentreUnavailable("The store took no bytes for a minute.") from error
@@ -106,23 +104,60 @@ class PartSender:
             seconds = retry_after_seconds(answer.retry_after, self.clock.now())
             words = "The central store is full." if answer.status == 507 else f"The store is busy ({answer.status})."
             raise CentreUnavailable(words, retry_after_seconds=seconds)
+        if outcome is PartOutcome.NOT_TAKEN:
+            await self.prove(path, part)
         if outcome is not PartOutcome.TAKEN:
             raise PartNotTaken(outcome, answer.status)
 
-    async def _pieces(self, reading: _Reading, stall: asyncio.Timeout) -> AsyncGenerator[bytes, None]:
-        loop = asyncio.get_running_loop()
-        async with aclosing(reading.pieces()) as source:
-            async for piece in source:
-                stall.reschedule(None)  # waiting for our own pace is not the store's fault
-                await self.pace.take(len(piece))
-                stall.reschedule(loop.time() + self.stall_seconds)
-                self.count_sent(len(piece))
-                yield piece
-        stall.reschedule(None)  # the transport bounds the wait for the answer
+    async def prove(self, path: Path, part: Part) -> None:
+        """Read `part` of the staged copy and compare its digest. Raises StagedCopyDamaged."""
+        reading = _Reading(path, part, self.pace.piece_bytes)
+        sha256 = hashlib.sha256()
+        try:
+            while (piece := await reading.next()) is not None:
+                await asyncio.to_thread(sha256.update, piece)
+        finally:
+            await reading.close()
+        if sha256.hexdigest() != part.digest:
+            raise StagedCopyDamaged(
+                "staged-copy-damaged",
+                f"Part {part.number} of the staged copy has SHA-256 {sha256.hexdigest()}, "
+                f"but {part.digest} was verified.",
+            )
+
+
+class _Sending:
+    """The pieces as the transport asks for them, at the common pace.
+
+    An iterator and not a generator: the transport asks from a task of its own, and may still be asking
+    when the sending is cancelled; a generator could not be closed then.
+    """
+
+    def __init__(self, sender: PartSender, reading: _Reading, stall: asyncio.Timeout) -> None:
+        self._sender = sender
+        self._reading = reading
+        self._stall = stall
+
+    def __aiter__(self) -> _Sending:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._may_stall_until(None)  # waiting for our own disk and pace is not the store's fault
+        piece = await self._reading.next()
+        if piece is None:
+            raise StopAsyncIteration  # from here on the transport bounds the wait for the answer
+        await self._sender.pace.take(len(piece))
+        self._may_stall_until(asyncio.get_running_loop().time() + self._sender.stall_seconds)
+        self._sender.count_sent(len(piece))
+        return piece
+
+    def _may_stall_until(self, at: float | None) -> None:
+        if not self._reading.is_closed:
+            self._stall.reschedule(at)
 
 
 class _Reading:
-    """One pass over one part, hashing as it reads; the piece after the one being sent is read ahead."""
+    """One pass over one part; the piece after the one being sent is read ahead."""
 
     def __init__(self, path: Path, part: Part, piece_bytes: int) -> None:
         self._path = path
@@ -130,52 +165,50 @@ class _Reading:
         self._piece_bytes = piece_bytes
         self._ahead: asyncio.Future[bytes] | None = None
         self._descriptor = -1
+        self._done_bytes = 0
         self.damage: StagedCopyDamaged | None = None
-        self.is_whole = False
+        self.is_closed = False
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the part's bytes; stops short, with `damage` set, before the last piece of a damaged part."""
-        loop = asyncio.get_running_loop()
-        sha256 = hashlib.sha256()
-        done_bytes = 0
+    @property
+    def is_whole(self) -> bool:
+        """Every byte was given out."""
+        return self._done_bytes == self._part.size_bytes
+
+    async def next(self) -> bytes | None:
+        """The next piece; None behind the last, and after `close`.
+
+        Raises StagedCopyDamaged, and keeps it as `damage`, where the copy does not give the bytes.
+        """
+        if self.is_whole or self.is_closed:
+            return None
         try:
-            while done_bytes < self._part.size_bytes:
-                want = min(self._piece_bytes, self._part.size_bytes - done_bytes)
-                if self._ahead is None:
-                    self._ahead = loop.run_in_executor(None, self._read, done_bytes, want, sha256)
-                piece = await asyncio.shield(self._ahead)
-                done_bytes += len(piece)
-                left = self._part.size_bytes - done_bytes
-                self._ahead = None
-                if left:
-                    self._ahead = loop.run_in_executor(
-                        None, self._read, done_bytes, min(self._piece_bytes, left), sha256
-                    )
-                elif sha256.hexdigest() != self._part.digest:
-                    raise StagedCopyDamaged(
-                        "staged-copy-damaged",
-                        f"Part {self._part.number} of the staged copy has SHA-256 {sha256.hexdigest()}, "
-                        f"but {self._part.digest} was verified.",
-                    )
-                else:
-                    self.is_whole = True
-                yield piece
+            piece = await asyncio.shield(self._ahead or self._begin())
         except StagedCopyDamaged as damage:
             self.damage = damage
             raise
+        self._ahead = None
+        self._done_bytes += len(piece)
+        if not self.is_whole and not self.is_closed:
+            self._begin()
+        return piece
 
     async def close(self) -> None:
         """Wait for a read that is still under way, then close the file."""
-        if self._ahead is not None:
-            await asyncio.wait([self._ahead])
-            if not self._ahead.cancelled():
-                self._ahead.exception()  # a read-ahead that nobody needed may fail in peace
-            self._ahead = None
+        self.is_closed = True
+        if (ahead := self._ahead) is not None:
+            await asyncio.wait([ahead])
+            if not ahead.cancelled():
+                ahead.exception()  # a read-ahead that nobody needed may fail in peace
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _read(self, start: int, want: int, sha256: hashlib._Hash) -> bytes:
+    def _begin(self) -> asyncio.Future[bytes]:
+        want = min(self._piece_bytes, self._part.size_bytes - self._done_bytes)
+        self._ahead = asyncio.get_running_loop().run_in_executor(None, self._read, self._done_bytes, want)
+        return self._ahead
+
+    def _read(self, start: int, want: int) -> bytes:
         try:
             if self._descriptor < 0:
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -187,5 +220,4 @@ class _Reading:
             raise StagedCopyDamaged("staged-copy-unreadable", reason, is_disk_fault=True) from error
         if not piece:
             raise StagedCopyDamaged("staged-copy-short", "The staged copy is shorter than it was when verified.")
-        sha256.update(piece)
         return piece

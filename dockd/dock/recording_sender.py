@@ -132,6 +132,7 @@ class RecordingSender:
                             retry_after_seconds=_AFTER_WRONG_WHOLE_SECONDS,
                         ) from refused
                     is_second_time = True
+                    await self._prove_copy(transfer.entry, verified)
                     answer = await self.centre.claim(claim)
                 else:
                     answer = await self._asked_again(upload, claim)
@@ -199,13 +200,18 @@ class RecordingSender:
                 sent.append(part.number)
 
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(self.parallel_parts, len(missing))):
+            for _ in range(min(2 * self.parallel_parts, len(missing))):
                 workers.create_task(work())
         for kind in (StagedCopyDamaged, CentreUnavailable):
             for fault in faults:
                 if isinstance(fault, kind):
                     raise fault
         return not faults, len(sent)
+
+    async def _prove_copy(self, entry: LedgerEntry, verified: VerifiedRecording) -> None:
+        """The whole came out wrong: first see whether it left us right. Raises StagedCopyDamaged."""
+        for part in part_table(verified):
+            await self.parts.prove(self.path_of(entry.recording), part)
 
     async def _note_stored(self, entry: LedgerEntry, verified: VerifiedRecording, upload: str) -> None:
         if entry.state is not Custody.VERIFIED:

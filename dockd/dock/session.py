@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -221,20 +221,19 @@ class Session:
         if self.state is not State.FAULTED:
             delay = self._services.policy.retry_delay_seconds(self._faults)
             self._faults += 1
-            self._board.fail(error, self._services.clock.now() + timedelta(seconds=delay))
-            await self._move(Event.ERROR_RETRY, error)
+            await self._move(Event.ERROR_RETRY, error, self._services.clock.now() + timedelta(seconds=delay))
             interruption = await self._until_error_or_departure(self._services.clock.sleep(delay))
             if interruption is not None and interruption.reaction is not Reaction.RETRY:
                 await self._be_held(interruption)
                 return
         if not self._undocked.is_set():
-            self._board.recover()
             await self._move(Event.RETRY_DUE)
 
     async def _be_held(self, error: DockdError) -> None:
         self._released.clear()
-        self._board.fail(error, None)
-        if self.state is not State.HELD:
+        if self.state is State.HELD:
+            self._board.held_for(error)
+        else:
             await self._move(Event.ERROR_HOLD, error)
         waits = [asyncio.create_task(event.wait()) for event in (self._undocked, self._released)]
         try:
@@ -245,10 +244,9 @@ class Session:
             await asyncio.gather(*waits, return_exceptions=True)
         self._interrupted.clear()
         if not self._undocked.is_set():
-            self._board.recover()
             await self._move(Event.RELEASED)
 
-    async def _move(self, event: Event, error: DockdError | None = None) -> None:
+    async def _move(self, event: Event, error: DockdError | None = None, retry_at: datetime | None = None) -> None:
         transition = step(self.state, event)
         await self._services.journal.append(
             facts.SessionMoved(
@@ -260,7 +258,7 @@ class Session:
             )
         )
         self.state = transition.target
-        self._board.enter(self.state)
+        self._board.enter(self.state, error, retry_at)
 
     async def _leave(self) -> None:
         """Close the books: the interval of a promised camera begins, the session is reconciled and signed."""

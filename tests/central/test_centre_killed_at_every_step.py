@@ -96,7 +96,7 @@ async def live(folder: Path, acknowledge: Callable[[str, Any], None]) -> None:
 def child(folder: Path, fatal: int, told: int) -> None:
     """Never returns."""
     countdown = Countdown(fatal)
-    for name in ("fsync", "fdatasync", "link", "unlink", "pwritev", "ftruncate"):
+    for name in ("fsync", "fdatasync", "link", "unlink", "pwrite", "ftruncate"):
         countdown.before(os, name)
     countdown.around_commits()
 

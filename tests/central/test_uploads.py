@@ -252,7 +252,7 @@ async def test_disk_full_in_the_middle_of_a_part_keeps_nothing_and_is_later(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(os, "pwritev", no_space)
+        broken.setattr(os, "pwrite", no_space)
         reply = await dock.put_part(upload["parts"][0], CONTENT)
     assert (reply.status, reply.code) == (507, "store-full")
     assert (await dock.put_part(upload["parts"][0], CONTENT)).status == 204

@@ -260,7 +260,27 @@ async def test_damaged_staged_copy_is_never_sent_as_good(site: UploadSite, centr
                 while (await site.entry(recording)).has_copy:
                     await changes.wait()
         await until(lambda: not site.staging.final_path(recording).exists())
-    assert (sha256(CONTENT), 2) not in centre.part_bodies
+    assert all(2 not in upload.parts for upload in centre.uploads.values())
+    last = (await site.journal.facts_after(0, 100))[-1].fact
+    assert isinstance(last, facts.CopyDiscarded)
+    assert last.code == "staged-copy-damaged"
+    assert not centre.objects
+
+
+async def test_damaged_copy_that_a_careless_store_took_is_found_out_at_completion(
+    site: UploadSite, centre: WireCentre
+) -> None:
+    """A store that accepts wrong bytes: the centre finds the whole wrong, the dock its own copy damaged."""
+    recording = await site.stage(CONTENT)
+    damaged = bytearray(CONTENT)
+    damaged[PART_BYTES + 17] ^= 1
+    site.staging.final_path(recording).write_bytes(damaged)
+    centre.proves_parts = False
+    async with site.uploading():
+        with site.journal.changes() as changes:
+            async with asyncio.timeout(10):
+                while (await site.entry(recording)).has_copy:
+                    await changes.wait()
     last = (await site.journal.facts_after(0, 100))[-1].fact
     assert isinstance(last, facts.CopyDiscarded)
     assert last.code == "staged-copy-damaged"

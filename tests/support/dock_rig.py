@@ -171,6 +171,8 @@ class DockRig:
         assert self.running is not None
         for one in self.running.desk.snapshot().bays:
             if one.bay == f"bay-{bay}":
+                # A reason without the state that goes with it would put the wrong word on the tile.
+                assert (one.code is not None) == (one.state in ("held", "faulted")), one
                 return one
         raise LookupError(f"bay-{bay} is not on the page")
 

@@ -6,6 +6,7 @@ Linux: a file's name is durable only after its folder was fsynced (fsync(2), NOT
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -13,6 +14,7 @@ from pathlib import Path
 
 _FALLOC_FL_KEEP_SIZE = 0x01  # linux/falloc.h
 _FALLOC_FL_PUNCH_HOLE = 0x02
+_FALLOC_FL_ZERO_RANGE = 0x10
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _FLOCK = "hhqqi4x"
 """struct flock on 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid."""
@@ -71,17 +73,30 @@ def lock_range(descriptor: int, start: int, length: int) -> bool:
     return True
 
 
-def forget_range(descriptor: int, start: int, length: int) -> None:
-    """Give a range of a file back to the disk (fallocate(2), PUNCH_HOLE); it reads as zeros.
+def reserve(descriptor: int, size_bytes: int) -> None:
+    """Give a file `size_bytes` of the disk now (fallocate(2)); they read as zeros. Raises OSError, when full too.
 
-    Where the file system cannot, nothing happens: nobody believes bytes that no row vouches for.
+    Where the file system cannot, the file only gets its length. Writers of ranges that have their place
+    already do not wait for one another.
     """
-    _LIBC.fallocate(
-        descriptor,
-        _FALLOC_FL_KEEP_SIZE | _FALLOC_FL_PUNCH_HOLE,
-        ctypes.c_int64(start),
-        ctypes.c_int64(length),
-    )
+    if _LIBC.fallocate(descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(size_bytes)) == 0:
+        return
+    failure = ctypes.get_errno()
+    if failure not in (errno.EOPNOTSUPP, errno.ENOSYS):
+        raise OSError(failure, os.strerror(failure))
+    os.ftruncate(descriptor, size_bytes)
+
+
+def forget_range(descriptor: int, start: int, length: int) -> None:
+    """Make a range of a file unwritten again, so that it reads as zeros; its room stays reserved (fallocate(2)).
+
+    Where the file system cannot do that, the room is given back (PUNCH_HOLE); where it cannot do that
+    either, nothing happens: nobody believes bytes that no row vouches for.
+    """
+    for how in (_FALLOC_FL_ZERO_RANGE, _FALLOC_FL_PUNCH_HOLE):
+        mode = _FALLOC_FL_KEEP_SIZE | how
+        if _LIBC.fallocate(descriptor, mode, ctypes.c_int64(start), ctypes.c_int64(length)) == 0:
+            return
 
 
 def free_bytes(folder: Path) -> int:

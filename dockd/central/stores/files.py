@@ -30,7 +30,7 @@ from dockd.central.refusals import BUSY, DIGEST_DIFFERS, PART_DAMAGED, PARTS_MIS
 from dockd.central.stores import StoredObject, UploadPlan
 from dockd.central.stores.addresses import PartAddresses
 from dockd.central.stores.disk import StoreDisk
-from dockd.central.stores.durable import lock_range, make_folders, sync_folder, write_new
+from dockd.central.stores.durable import lock_range, make_folders, reserve, sync_folder, write_new
 from dockd.central.stores.part_intake import PART_CONTENT_TYPE, PartIntake
 from dockd.central.stores.part_rows import PartRows
 from dockd.central.stores.placing import (
@@ -267,13 +267,24 @@ class FileStore:
             descriptor, is_new = os.open(path, flags, 0o600), False
         try:
             if os.fstat(descriptor).st_size != plan.size_bytes:
-                os.ftruncate(descriptor, plan.size_bytes)
-                os.fsync(descriptor)
+                _size(descriptor, plan.size_bytes)
         finally:
             os.close(descriptor)
         if is_new:
             sync_folder(self._uploads)
         return is_new
+
+
+def _size(descriptor: int, size_bytes: int) -> None:
+    """Give an upload's file its length and its room, durably; none of both when there is no room."""
+    try:
+        os.ftruncate(descriptor, 0)
+        if size_bytes:
+            reserve(descriptor, size_bytes)
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, 0)
+        raise
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

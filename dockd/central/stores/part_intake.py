@@ -5,17 +5,21 @@ copies nothing. What keeps that safe:
 - a part's range is locked (open-file-description lock, good across processes and kills) while it is
   written, and a part that is finished is never written again;
 - only a row says that a part is there, and the row comes after digest and fdatasync agree;
-- whatever was written without success is given back to the disk as a hole;
+- whatever was written without success is made unwritten again;
 - in the end the whole file is read back and hashed before anyone gets a receipt.
 
-The event loop only moves references; hashing and writing of blocks of about 1 MiB run in threads, one at
-a time for each part, so that memory stays constant.
+The event loop only moves references; hashing and writing of blocks of 1 MiB run in threads, one at
+a time for each part, so that memory stays constant. Where the file system allows it they are written past
+the page cache (O_DIRECT): nothing that the read-back could mistake for the disk, and less processor time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import hashlib
+import mmap
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -37,8 +41,8 @@ from dockd.web.problems import CUT_OFF, TOO_SLOW, Refusal, require_content_type
 PART_CONTENT_TYPE = "application/octet-stream"
 
 _BLOCK_BYTES = 1024 * 1024
-_BLOCK_CHUNKS = 512
-"""Below IOV_MAX, the most that one pwritev(2) takes."""
+_ALIGNMENT_BYTES = 4096
+"""Offsets, lengths and addresses of O_DIRECT calls are multiples of this (open(2), NOTES)."""
 _WRITERS = 8
 _LOCK_PATIENCE_SECONDS = 10.0
 _STALE_SECONDS = 3.0
@@ -135,18 +139,21 @@ class PartIntake:
         """Move the body to the disk, block by block. Raises Refusal (408, 400 `cut-off`), OSError of the disk."""
         loop = asyncio.get_running_loop()
         key = (granted.upload, granted.part.number)
-        chunks: list[bytes] = []
+        chunks: list[memoryview] = []
         gathered_bytes = 0
         try:
             async with asyncio.timeout(self._idle_seconds) as patience:
                 self._receiving[key] = patience
                 async for chunk in request.content.iter_any():
                     patience.reschedule(loop.time() + self._idle_seconds)
-                    chunks.append(chunk)
-                    gathered_bytes += len(chunk)
-                    if gathered_bytes >= _BLOCK_BYTES or len(chunks) == _BLOCK_CHUNKS:
-                        await transfer.write(chunks)
-                        chunks, gathered_bytes = [], 0
+                    rest = memoryview(chunk)
+                    while rest:
+                        taken, rest = rest[: _BLOCK_BYTES - gathered_bytes], rest[_BLOCK_BYTES - gathered_bytes :]
+                        chunks.append(taken)
+                        gathered_bytes += len(taken)
+                        if gathered_bytes == _BLOCK_BYTES:
+                            await transfer.write(chunks)
+                            chunks, gathered_bytes = [], 0
                 await transfer.write(chunks)
         except TimeoutError:
             raise Refusal(TOO_SLOW, "No byte of the part arrived for too long; nothing of it was kept.") from None
@@ -175,13 +182,18 @@ class _Transfer:
         self._part = part
         self._pool = pool
         self._hash = hashlib.sha256()
+        self._block: mmap.mmap | None = None
+        self._is_direct = part.offset_bytes % _ALIGNMENT_BYTES == 0 and _set_direct(descriptor, is_wanted=True)
         self._pending: Future[None] | None = None
         self.accepted_bytes = 0
         self.is_proved = False
         """Set when the bytes are durable and have their digest: from then on they are not taken back."""
 
-    async def write(self, chunks: list[bytes]) -> None:
-        """Hand a block to a thread; waits for the block before. Raises OSError of the block before."""
+    async def write(self, chunks: list[memoryview]) -> None:
+        """Hand a block to a thread; waits for the block before. Raises OSError of the block before.
+
+        Every block but the last has `_BLOCK_BYTES`.
+        """
         await self._settle()
         if not chunks:
             return
@@ -199,7 +211,7 @@ class _Transfer:
         return self._hash.hexdigest()
 
     def end(self) -> None:
-        """Unlock and close; what was not proved is given back to the disk, after the last block has settled."""
+        """Unlock and close; what was not proved is made unwritten again, after the last block has settled."""
         if self._pending is None or (self.is_proved and self._pending.done()):
             os.close(self._descriptor)
         else:
@@ -215,13 +227,33 @@ class _Transfer:
             forget_range(self._descriptor, self._part.offset_bytes, self._part.size_bytes)
         os.close(self._descriptor)
 
-    def _write_block(self, chunks: list[bytes], offset: int) -> None:
-        written = os.pwritev(self._descriptor, chunks, offset)
-        while written < sum(map(len, chunks)):  # a signal, or the disk is nearly full
-            rest = memoryview(b"".join(chunks))[written:]
-            written += os.pwrite(self._descriptor, rest, offset + written)
-        for chunk in chunks:
-            self._hash.update(chunk)
+    def _write_block(self, chunks: list[memoryview], offset: int) -> None:
+        if self._block is None:
+            self._block = mmap.mmap(-1, _BLOCK_BYTES)  # an anonymous mapping is page-aligned
+        with memoryview(self._block) as block:
+            length = 0
+            for chunk in chunks:
+                block[length : length + len(chunk)] = chunk
+                length += len(chunk)
+            self._hash.update(block[:length])
+            written = 0
+            while written < length:  # a signal, or the disk is nearly full
+                if self._is_direct and (written % _ALIGNMENT_BYTES or length % _ALIGNMENT_BYTES):
+                    _set_direct(self._descriptor, is_wanted=False)
+                    self._is_direct = False
+                written += os.pwrite(self._descriptor, block[written:length], offset + written)
+
+
+def _set_direct(descriptor: int, *, is_wanted: bool) -> bool:
+    """Write past the page cache from now on, or through it; returns whether it is past it."""
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT if is_wanted else flags & ~os.O_DIRECT)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False  # this file system has no O_DIRECT
+    return is_wanted
 
 
 def _check_length(request: web.Request, part: PlannedPart) -> None:

@@ -12,7 +12,7 @@ class CopySettings(Section):
     """The `[copying]` section."""
 
     buffer_size_bytes: int = Field(
-        default=1024 * 1024,
+        default=512 * 1024,
         ge=DIRECT_ALIGNMENT_BYTES,
         le=4 * 1024 * 1024,
         description="Bytes read, hashed and written at a time; a multiple of 4096.",

@@ -97,6 +97,7 @@ class OpenSource:
         except SourceUnreadable:
             return
         if extra:
+            self.check_unchanged()  # it may have grown since it was asked a moment ago
             raise CardUnreadable(
                 f"The card lists {self._name} with {self._listed.size_bytes} bytes but gives more; "
                 "a copy could not be proved to be whole."

@@ -284,6 +284,28 @@ async def test_source_that_vanishes_is_not_staged(bench):
     assert not bench.final.exists()
 
 
+async def test_source_that_grows_between_the_last_look_and_the_last_read_is_changed_and_not_unreadable(bench):
+    bench.put(64 * KIB)
+    plain = type(bench.card).open_reader
+
+    def growing(card, source):
+        reader = plain(card, source)
+        read_into = reader.read_into
+
+        def read(offset, buffer):
+            if offset == 64 * KIB:
+                card.content += b"more"
+            return read_into(offset, buffer)
+
+        reader.read_into = read
+        return reader
+
+    bench.card.open_reader = growing.__get__(bench.card)
+    with pytest.raises(SourceChanged):
+        await bench.copy()
+    assert not bench.final.exists()
+
+
 async def test_card_that_gives_more_than_it_lists_is_not_taken_for_whole(bench):
     bench.put(64 * KIB)
     short = bench.listed
