@@ -46,7 +46,7 @@ class SessionRow:
 
 @dataclass(slots=True)
 class RecordingRow:
-    """One recording as its dock tells of it."""
+    """One recording as its dock tells of it; `digest` None until it was copied."""
 
     dock: str
     recording: str

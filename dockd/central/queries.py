@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 
 from dockd.central.database import Database
+from dockd.central.projections import RecordingRow
 from dockd.central.tables import (
     custody_lines,
     dock_recordings,
@@ -88,30 +89,11 @@ class SessionOverview:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportedRecording:
-    """A recording as its dock tells of it; `digest` None until it was copied."""
-
-    dock: str
-    recording: str
-    camera: str
-    session: str
-    path: str
-    size_bytes: int
-    recorded_at: datetime | None
-    officer: str | None
-    state: str
-    reason: str | None
-    digest: str | None
-    container: str | None
-    last_fact: int
-
-
-@dataclass(frozen=True, slots=True)
 class SessionDetail:
     """A session with what was on the card and the manifests kept for it."""
 
     overview: SessionOverview
-    recordings: tuple[ReportedRecording, ...]
+    recordings: tuple[RecordingRow, ...]
     manifests: tuple[StoredManifest, ...]
 
 
@@ -208,7 +190,7 @@ class Queries:
         documents = await self._all(select(manifests).where(kept).order_by(manifests.c.name).limit(MOST_OF_SESSION))
         return SessionDetail(
             overview=found[0],
-            recordings=tuple(ReportedRecording(**row._mapping) for row in rows),
+            recordings=tuple(RecordingRow(**row._mapping) for row in rows),
             manifests=tuple(
                 StoredManifest(name=row.name, digest=row.digest, size_bytes=row.size_bytes) for row in documents
             ),
@@ -263,13 +245,13 @@ class Queries:
         rows = await self._all(select(receipts.c.receipt).where(receipts.c.digest == digest))
         return Receipt.model_validate_json(rows[0].receipt) if rows else None
 
-    async def reported(self, dock: str, recording: str) -> tuple[ReportedRecording, tuple[CustodyLine, ...]]:
+    async def reported(self, dock: str, recording: str) -> tuple[RecordingRow, tuple[CustodyLine, ...]]:
         """One recording as its dock tells of it, with its custody, also before it is accepted. Raises NotFound."""
         is_it = and_(dock_recordings.c.dock == dock, dock_recordings.c.recording == recording)
         rows = await self._all(select(dock_recordings).where(is_it))
         if not rows:
             raise NotFound("The centre knows no such recording of this dock.")
-        return ReportedRecording(**rows[0]._mapping), await self._custody([(dock, recording)])
+        return RecordingRow(**rows[0]._mapping), await self._custody([(dock, recording)])
 
     async def totals(self) -> Totals:
         """How much there is, of everything."""

@@ -8,40 +8,23 @@ they came.
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     Index,
     Integer,
     MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 
-from dockd.model.moment import format_utc, parse_utc
+from dockd.columns import UtcText
 from migrations.runner import NAMING_CONVENTION
 
 LARGEST_INTEGER = 2**63 - 1
 """What a BIGINT column holds."""
-
-
-class UtcText(TypeDecorator[datetime]):
-    """An aware time, kept as text in UTC with microseconds."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the signature is SQLAlchemy's
-        return None if value is None else format_utc(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
-        return None if value is None else parse_utc(value)
 
 
 METADATA = MetaData(naming_convention=NAMING_CONVENTION)

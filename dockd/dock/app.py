@@ -176,16 +176,7 @@ class _Parts:
         self._clock = clock
         self._signer = ChainSigner(journal, key, clock)
         board = DockBoard(clock, [bay.bay for bay in self._bay_map.bays])
-        self._uploader = Uploader(
-            journal,
-            staging,
-            client,
-            dock=DockId(settings.dock.id),
-            pinned=settings.centre.pinned,
-            clock=clock,
-            config=settings.uploader,
-            docked=self._docked_cameras,
-        )
+        self._uploader = self._make_uploader(journal, staging, client)
         self._reporter = Reporter(
             journal, client, clock=clock, config=settings.reporter, status=self._status_for_centre
         )
@@ -227,6 +218,18 @@ class _Parts:
                 uploader=self._uploader,
                 reporter=self._reporter,
             )
+        )
+
+    def _make_uploader(self, journal: Journal, staging: Staging, client: CentreClient) -> Uploader:
+        return Uploader(
+            journal,
+            staging,
+            client,
+            dock=DockId(self._settings.dock.id),
+            pinned=self._settings.centre.pinned,
+            clock=self._clock,
+            config=self._settings.uploader,
+            docked=self._docked_cameras,
         )
 
     async def sign_chain(self, why: str) -> None:

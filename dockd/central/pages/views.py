@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dockd.central.queries import DockOverview, ReportedRecording, SessionDetail
+from dockd.central.projections import RecordingRow
+from dockd.central.queries import DockOverview, SessionDetail
 from dockd.web.looks import NEEDS_PERSON
 from dockd.web.text import age_in_words, count_in_words, size_in_words
 from dockd.wire.status import BayStatus
@@ -80,6 +81,6 @@ def sort_docks(docks: Iterable[DockCard]) -> tuple[DockCard, ...]:
     return tuple(sorted(docks, key=lambda dock: (not dock.problems, dock.site.casefold(), dock.dock)))
 
 
-def recordings_of_session(detail: SessionDetail) -> tuple[ReportedRecording, ...]:
+def recordings_of_session(detail: SessionDetail) -> tuple[RecordingRow, ...]:
     """The rows that are shown, in the order of the card."""
     return detail.recordings[:SHOWN_RECORDINGS]

@@ -7,8 +7,6 @@ is either a projection of the facts (`ledger`, `assignments`) or may be lost wit
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
@@ -24,26 +22,10 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-from dockd.model.moment import format_utc, parse_utc
+from dockd.columns import UtcText
 from migrations.runner import NAMING_CONVENTION
 
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-
-class UtcText(TypeDecorator[datetime]):
-    """A time as the text of `model.moment.format_utc`: SQLite has no times and would drop the zone.
-
-    Raises ValueError for a time without a zone, before anything is written.
-    """
-
-    impl = String(27)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else format_utc(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else parse_utc(value)
 
 
 class WideInteger(TypeDecorator[int]):
