@@ -31,7 +31,7 @@ from dockd.model.facts import CopyDiscarded
 from dockd.model.ids import CameraId, DockId, RecordingId
 from dockd.rules.custody import Custody, LedgerEntry
 from dockd.rules.receipts import PinnedStore
-from dockd.rules.upload_order import upload_order
+from dockd.rules.upload_order import Waiting, upload_order
 from dockd.section import Section
 from dockd.wire.messages import StoreDescription
 
@@ -73,10 +73,8 @@ class UploadJournal(SenderJournal, Protocol):
     async def entry(self, recording: RecordingId) -> LedgerEntry | None:
         """One recording's ledger entry."""
 
-    async def entries(
-        self, *, states: Collection[Custody] | None = None, has_copy: bool | None = None
-    ) -> tuple[LedgerEntry, ...]:
-        """Ledger entries of these states."""
+    async def waiting(self) -> tuple[Waiting, ...]:
+        """Every recording that has a verified copy here and no receipt yet."""
 
     def changes(self) -> AbstractContextManager[Changes]:
         """Watch for appended facts."""
@@ -172,7 +170,7 @@ class Uploader:
         )
         self._active: dict[RecordingId, Transfer] = {}
         self._tries: dict[RecordingId, _Try] = {}
-        self._queue: list[LedgerEntry] = []
+        self._queue: list[Waiting] = []
         self._listed_monotonic = float("-inf")
         self._is_stale = True
         self._wake = asyncio.Event()
@@ -230,7 +228,7 @@ class Uploader:
         look_again_seconds = self._config.longest_retry_seconds
         if self._is_stale:
             look_again_seconds = max(self._listed_monotonic + _RELIST_SECONDS - now, 0.05)
-        not_due: list[LedgerEntry] = []
+        not_due: list[Waiting] = []
         taken = 0
         while len(self._active) < places and taken < len(self._queue):
             entry = self._queue[taken]
@@ -262,7 +260,7 @@ class Uploader:
             return
         self._is_stale = False
         self._listed_monotonic = now
-        waiting = await self._journal.entries(states=_WAITING, has_copy=True)
+        waiting = await self._journal.waiting()
         self._queue = list(upload_order(waiting, self._docked()))
         known = {entry.recording for entry in waiting}
         self._tries = {recording: one for recording, one in self._tries.items() if recording in known}

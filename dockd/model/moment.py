@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
 class ClockSync(StrEnum):
@@ -21,7 +24,7 @@ def format_utc(at: datetime) -> str:
     """`2026-11-22T06:00:00.000000Z`: always UTC, always microseconds, so that text order is time order."""
     if at.tzinfo is None:
         raise ValueError("a time without a zone cannot be evidence")
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def parse_utc(value: object) -> datetime:
@@ -30,9 +33,11 @@ def parse_utc(value: object) -> datetime:
         if value.tzinfo is None:
             raise ValueError("a time without a zone cannot be evidence")
         return value.astimezone(UTC)
-    if not isinstance(value, str) or len(value) != 27:
+    # Checked by shape and then read by fromisoformat, which alone takes many other forms: a journal is read
+    # by the ten thousand facts, and strptime costs ten times as much.
+    if not isinstance(value, str) or _FORM.fullmatch(value) is None:
         raise ValueError("a time must look like 2026-11-22T06:00:00.000000Z")
-    return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(value)
 
 
 UtcTime = Annotated[datetime, BeforeValidator(parse_utc), PlainSerializer(format_utc, return_type=str)]

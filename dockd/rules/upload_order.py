@@ -11,10 +11,10 @@ Pure: who is docked and what is left to send is given.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dockd.model.ids import CameraId, CardPath
-from dockd.rules.custody import LedgerEntry
+from dockd.model.ids import CameraId, CardPath, RecordingId
 
 _MARKED_FOLDERS = frozenset(
     {"p_video", "lock", "locked", "protect", "protected", "mark", "marked", "event", "emergency", "emr", "sos"}
@@ -29,14 +29,25 @@ def is_marked(path: CardPath) -> bool:
     return any(name.decode("ascii", "replace").casefold() in _MARKED_FOLDERS for name in path.names[:-1])
 
 
-def upload_order(waiting: Iterable[LedgerEntry], docked: Collection[CameraId]) -> tuple[LedgerEntry, ...]:
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """As much of a recording as its turn depends on: there may be tens of thousands of them."""
+
+    recording: RecordingId
+    camera: CameraId
+    path: CardPath
+    size_bytes: int
+    recorded_at: datetime | None
+
+
+def upload_order(waiting: Iterable[Waiting], docked: Collection[CameraId]) -> tuple[Waiting, ...]:
     """Return `waiting` in the order in which it should be sent; `docked` are the cameras in a bay now."""
     entries = tuple(waiting)
     left_bytes: dict[CameraId, int] = {}
     for entry in entries:
         left_bytes[entry.camera] = left_bytes.get(entry.camera, 0) + entry.size_bytes
 
-    def rank(entry: LedgerEntry) -> tuple[bool, bool, int, str, datetime, str]:
+    def rank(entry: Waiting) -> tuple[bool, bool, int, str, datetime, str]:
         is_docked = entry.camera in docked
         return (
             not is_marked(entry.path),

@@ -80,7 +80,11 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 def _blocks(descriptor: int, start: int, end: int) -> Iterator[memoryview]:
     """The bytes from `start` to `end`; each view is valid until the next is taken."""
-    buffers = [mmap.mmap(-1, _BLOCK_BYTES) for _ in range(_READS_AHEAD + 1)]  # anonymous maps are page-aligned
+    block_count = -(-(end - start) // _BLOCK_BYTES)
+    if block_count == 0:
+        return
+    # Anonymous maps are page-aligned. A small recording, of which there may be ten thousand, needs but one.
+    buffers = [mmap.mmap(-1, _BLOCK_BYTES) for _ in range(min(block_count, _READS_AHEAD + 1))]
     turns = itertools.cycle(buffers)
     offsets = iter(range(start, end, _BLOCK_BYTES))
     coming: deque[tuple[mmap.mmap, Future[int]]] = deque()
@@ -91,6 +95,12 @@ def _blocks(descriptor: int, start: int, end: int) -> Iterator[memoryview]:
             raise OSError(errno.EIO, "the file ended early")
         return count
 
+    if block_count == 1:
+        count = read(buffers[0], start)
+        with memoryview(buffers[0]) as whole, whole[:count] as view:
+            yield view
+        buffers[0].close()
+        return
     with ThreadPoolExecutor(_READS_AHEAD, thread_name_prefix="read-ahead") as ahead:
 
         def ask_for_more() -> None:

@@ -21,10 +21,11 @@ from dockd.dock.journal.tables import assignments as assignment_table
 from dockd.dock.journal.tables import checkpoints, finished_parts, ledger
 from dockd.errors import JournalCorrupt
 from dockd.model.facts import RecordedFact
-from dockd.model.ids import CameraId, Digest, OfficerNumber, RecordingId, SessionId
+from dockd.model.ids import CameraId, CardPath, Digest, OfficerNumber, RecordingId, SessionId
 from dockd.model.recording import CopyCheckpoint, SourceFile
 from dockd.rules.custody import Custody, LedgerEntry
 from dockd.rules.issuing import Assignment
+from dockd.rules.upload_order import Waiting
 
 _T = TypeVar("_T")
 
@@ -98,6 +99,18 @@ def select_backlog() -> Select[int, Any, Any]:
     """Count, bytes and oldest time of what waits for the centre."""
     return select(func.count(), func.sum(ledger.c.size_bytes), func.min(ledger.c.listed_at)).where(
         ledger.c.state.between(int(Custody.VERIFIED), int(Custody.STORED))
+    )
+
+
+def select_waiting() -> Select[Any]:
+    """What lies here verified and is not accepted yet, in the order in which it was first listed."""
+    return (
+        select(ledger.c.recording, ledger.c.camera, ledger.c.path, ledger.c.size_bytes, ledger.c.recorded_at)
+        .where(
+            ledger.c.state.in_([int(Custody.VERIFIED), int(Custody.STORED)]),
+            ledger.c.has_copy.is_(True),
+        )
+        .order_by(ledger.c.listed_number)
     )
 
 
@@ -197,6 +210,10 @@ class JournalQueries:
             return None
         return found[0][0], frozenset(number for _, number in found)
 
+    async def waiting(self) -> tuple[Waiting, ...]:
+        """Every recording that has a verified copy here and no receipt yet."""
+        return tuple(await self._rows(select_waiting(), _read_waiting))
+
     async def assignments(self, camera: CameraId | None = None) -> tuple[Assignment, ...]:
         """The intervals in which officers held `camera` (or any): started ones, also those that have ended."""
         chosen = select_assignments((AssignmentState.STARTED, AssignmentState.ENDED), camera=camera)
@@ -252,6 +269,16 @@ def _read_checkpoint(row: RowMapping) -> CopyCheckpoint:
         offset_bytes=row["offset_bytes"],
         prefix_digest=Digest(row["prefix_digest"]),
         session=SessionId(row["session"]),
+    )
+
+
+def _read_waiting(row: RowMapping) -> Waiting:
+    return Waiting(
+        recording=RecordingId(row["recording"]),
+        camera=CameraId(row["camera"]),
+        path=CardPath.from_text(row["path"]),
+        size_bytes=row["size_bytes"],
+        recorded_at=row["recorded_at"],
     )
 
 

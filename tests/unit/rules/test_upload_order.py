@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,20 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockd.model.ids import CameraId, CardPath
-from dockd.rules.custody import LedgerEntry, apply_fact
-from dockd.rules.upload_order import is_marked, upload_order
+from dockd.rules.upload_order import Waiting, is_marked, upload_order
 from tests.support.clock import START
 from tests.support.custody import Footage
 
 SMALL, LARGE, AWAY = CameraId("simulated:small"), CameraId("simulated:large"), CameraId("simulated:away")
 
 
-def waiting(camera: CameraId, size: int, *, minute: int = 0, path: tuple[bytes, ...] = (b"DCIM",)) -> LedgerEntry:
+def waiting(camera: CameraId, size: int, *, minute: int = 0, path: tuple[bytes, ...] = (b"DCIM",)) -> Waiting:
     one = Footage(b"x" * size, CardPath((*path, b"%d-%d.MP4" % (size, minute))), camera)
-    return replace(apply_fact(None, one.listed()), recorded_at=START + timedelta(minutes=minute))
+    return Waiting(one.recording, camera, one.path, size, START + timedelta(minutes=minute))
 
 
-def order(*entries: LedgerEntry) -> list[tuple[str, int]]:
+def order(*entries: Waiting) -> list[tuple[str, int]]:
     return [(entry.camera, entry.size_bytes) for entry in upload_order(entries, {SMALL, LARGE})]
 
 
