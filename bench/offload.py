@@ -50,7 +50,9 @@ _RCLONE = (
     f'rclone copyto -q "$1" "$2" && {_SYNC_AND_DROP} && '
     'rclone check -q --include "/$(basename "$1")" "$(dirname "$1")" "$(dirname "$2")"'
 )
-_TWO_PASSES = 'openssl dgst -sha256 "$1" && openssl dgst -sha256 "$1"'
+_DROP = 'dd if="$1" iflag=nocache count=0 status=none'
+# Both cold, as our reading of the card and our reading of the copy are.
+_TWO_PASSES = f'openssl dgst -sha256 "$1" && {_DROP} && openssl dgst -sha256 "$1"'
 _BAYS = 8
 _EIGHT_CP = "8 x cp + sync + openssl"
 _SMALL_BYTES = 100 * 1024

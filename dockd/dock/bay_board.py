@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from dockd.clock import Clock
@@ -22,6 +23,23 @@ from dockd.wire.status import BayStatus, Progress
 _BATTERY_STEPS = (20, 41)
 """Below 20 % red, 20 to 40 % amber, 41 % and more green: the display thresholds of the field."""
 _RATE_WINDOW_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class CardTally:
+    """How many recordings of a card have come how far."""
+
+    listed: int = 0
+    safe_here: int = 0
+    accepted: int = 0
+    erased: int = 0
+
+    def add(self, entry: LedgerEntry) -> None:
+        """Count one."""
+        self.listed += 1
+        self.safe_here += entry.is_safe_here
+        self.accepted += entry.state in (Custody.ACCEPTED, Custody.ERASED)
+        self.erased += entry.state is Custody.ERASED
 
 
 class BayBoard:
@@ -81,15 +99,14 @@ class BayBoard:
         self._meter.done_recordings += 1
         self._board.notify()
 
-    def listed(self, entries: Iterable[LedgerEntry]) -> None:
-        """The card was listed, or copies were verified: count anew."""
-        known = list(entries)
+    def listed(self, tally: CardTally) -> None:
+        """The card was listed, or copies were verified: show the new count."""
         self._is_listed = True
         self._counts = {
-            "listed": len(known),
-            "safe_here": sum(entry.is_safe_here for entry in known),
-            "accepted": sum(entry.state in (Custody.ACCEPTED, Custody.ERASED) for entry in known),
-            "erased": sum(entry.state is Custody.ERASED for entry in known),
+            "listed": tally.listed,
+            "safe_here": tally.safe_here,
+            "accepted": tally.accepted,
+            "erased": tally.erased,
         }
         self._board.notify()
 

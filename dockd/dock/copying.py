@@ -5,7 +5,7 @@ Between the stages, which return values, and the journal, which keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from dockd.dock.eviction import make_room
 from dockd.dock.journal import Journal
@@ -102,17 +102,16 @@ async def verify_and_record(
     await services.journal.append(facts.RecordingVerified(verified=verified))
 
 
-async def discard_missing_copies(services: DockServices, entries: Iterable[LedgerEntry]) -> None:
-    """Write down copies that the staging disk has lost (a replaced disk), so that they are made again."""
-    for entry in entries:
-        if not entry.has_copy or entry.is_settled:
-            continue
-        if not await services.staging.present(entry.recording, entry.size_bytes):
-            await services.journal.append(
-                facts.CopyDiscarded(
-                    recording=entry.recording, code="copy-missing", reason="the staging disk does not hold it any more"
-                )
+async def discard_missing_copy(services: DockServices, entry: LedgerEntry) -> None:
+    """Write down a copy that the staging disk has lost (a replaced disk), so that it is made again."""
+    if not entry.has_copy or entry.is_settled:
+        return
+    if not await services.staging.present(entry.recording, entry.size_bytes):
+        await services.journal.append(
+            facts.CopyDiscarded(
+                recording=entry.recording, code="copy-missing", reason="the staging disk does not hold it any more"
             )
+        )
 
 
 async def check_copies(journal: Journal, session: SessionId) -> None:
@@ -122,9 +121,10 @@ async def check_copies(journal: Journal, session: SessionId) -> None:
         raise CopyDamaged(f"The copy of {lost[0].path.text} was damaged on the dock's disk before it was sent.")
 
 
-def rejection_words(entries: Iterable[LedgerEntry]) -> str:
+async def rejection_words(journal: Journal, session: SessionId) -> str:
     """Why the centre takes some recordings of a session not at all, for staff."""
-    refused = [entry for entry in entries if entry.state is Custody.REJECTED]
+    entries = await journal.entries(last_session=session, states={Custody.REJECTED})
+    refused = [entry for entry in entries if not entry.is_replaced]
     return f"The centre refuses {len(refused)} recordings, the first because: {refused[0].rejection}"
 
 

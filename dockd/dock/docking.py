@@ -7,15 +7,16 @@ more than a few lines has a module of its own (`intake`, `copying`, `erasure`, `
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dockd.dock.bay_board import BayBoard
+from dockd.dock.bay_board import BayBoard, CardTally
 from dockd.dock.copying import (
     UNSETTLED,
     check_copies,
     copy_and_record,
-    discard_missing_copies,
+    discard_missing_copy,
     rejection_words,
     verify_and_record,
 )
@@ -41,7 +42,7 @@ from dockd.model.ids import CameraId, OfficerNumber, RecordingId
 from dockd.model.recording import ConfirmedSource
 from dockd.rules.custody import Custody, LedgerEntry, is_grace_over
 from dockd.rules.lifecycle import NotAllowed
-from dockd.rules.reconciliation import reconcile
+from dockd.rules.reconciliation import Reconciliation
 
 if TYPE_CHECKING:
     from dockd.dock.session import Session
@@ -148,13 +149,10 @@ class Docking:
             self._identified.clock_offset if self._identified else None,
         )
         self._is_reconciled = False
-        await discard_missing_copies(self._services, await self._entries())
-        entries = await self._entries()
-        self._board.listed(entries)
-        wanted = [entry for entry in entries if entry.needs_copy]
-        self._board.begin(sum(entry.size_bytes for entry in wanted), len(wanted))
+        async for entry in self._each_entry():
+            await discard_missing_copy(self._services, entry)
         try:
-            for entry in wanted:
+            async for entry in await self._begin(lambda entry: entry.needs_copy):
                 await copy_and_record(
                     self._services,
                     self._session.id,
@@ -172,12 +170,10 @@ class Docking:
 
     async def verify(self) -> None:
         """VERIFYING: read every fresh copy back past the page cache."""
-        wanted = [entry for entry in await self._entries() if entry.has_copy and entry.verified is None]
-        self._board.begin(sum(entry.size_bytes for entry in wanted), len(wanted))
-        for entry in wanted:
+        async for entry in await self._begin(lambda entry: entry.has_copy and entry.verified is None):
             await verify_and_record(self._services, entry, self._thread, self._board.advance, self._session.mismatches)
             self._board.one_done()
-        self._board.listed(await self._entries())
+        await self._show_card()
 
     async def secure(self) -> None:
         """SECURING: wait until the store has accepted everything, or the policy lets footage stay aboard."""
@@ -186,7 +182,7 @@ class Docking:
                 tally = await self._services.journal.tally(self._session.id)
                 self._board.secured(tally)
                 if Custody.REJECTED in tally:
-                    raise RecordingRefused(rejection_words(await self._entries()))
+                    raise RecordingRefused(await rejection_words(self._services.journal, self._session.id))
                 await check_copies(self._services.journal, self._session.id)
                 if not any(state in tally for state in UNSETTLED):
                     return
@@ -227,16 +223,16 @@ class Docking:
                 raise ReconciliationDiffers(
                     f"{len(record.differences)} recordings do not add up, the first: {record.differences[0]}."
                 )
-        damaged = [entry for entry in await self._entries() if entry.unreadable and entry.is_on_card]
+        damaged = await self._count(lambda entry: bool(entry.unreadable) and entry.is_on_card)
         if damaged:
-            raise CardDamaged(f"{len(damaged)} recordings on this card could not be read in whole.")
+            raise CardDamaged(f"{damaged} recordings on this card could not be read in whole.")
         await self._fitness.prepare(self._known_camera())
 
     async def charge(self) -> None:
         """CHARGING: until the battery is full enough and nothing else blocks."""
 
         async def count_unsafe() -> int:
-            return sum(entry.is_on_card and entry.recording not in self._retained for entry in await self._entries())
+            return await self._count(lambda entry: entry.is_on_card and entry.recording not in self._retained)
 
         await self._fitness.wait_until_ready(self._known_camera(), count_unsafe)
 
@@ -258,10 +254,33 @@ class Docking:
             raise NotAllowed("the life-cycle enters no later state before IDENTIFYING")
         return self._identified.identity.id
 
-    async def _entries(self) -> tuple[LedgerEntry, ...]:
-        """What this session's card holds, and what was erased from it; not what the card has replaced."""
-        entries = await self._services.journal.entries(last_session=self._session.id)
-        return tuple(entry for entry in entries if not entry.is_replaced)
+    def _each_entry(self, is_wanted: Callable[[LedgerEntry], bool] = lambda _: True) -> AsyncIterator[LedgerEntry]:
+        """What this session's card holds, and what was erased from it; not what the card has replaced.
+
+        One after the other: a card may hold tens of thousands.
+        """
+        return self._services.journal.each_entry(
+            last_session=self._session.id, is_wanted=lambda entry: not entry.is_replaced and is_wanted(entry)
+        )
+
+    async def _begin(self, is_wanted: Callable[[LedgerEntry], bool]) -> AsyncIterator[LedgerEntry]:
+        """Show how much there is to do, and return what is to be done, one after the other."""
+        await self._show_card()
+        wanted_count = wanted_bytes = 0
+        async for entry in self._each_entry(is_wanted):
+            wanted_count += 1
+            wanted_bytes += entry.size_bytes
+        self._board.begin(wanted_bytes, wanted_count)
+        return self._each_entry(is_wanted)
+
+    async def _show_card(self) -> None:
+        tally = CardTally()
+        async for entry in self._each_entry():
+            tally.add(entry)
+        self._board.listed(tally)
+
+    async def _count(self, is_one: Callable[[LedgerEntry], bool]) -> int:
+        return sum([1 async for _ in self._each_entry(is_one)])
 
     async def _confirm(self, entry: LedgerEntry) -> ConfirmedSource:
         return await confirm_source(
@@ -275,21 +294,24 @@ class Docking:
         )
 
     async def _reconciled(self) -> facts.SessionReconciled:
-        return reconcile(
-            self._session.id,
-            self._known_camera(),
-            await self._entries(),
-            retained=self._retained,
-            missing=self._intake.missing,
+        books = Reconciliation(
+            self._session.id, self._known_camera(), retained=self._retained, missing=self._intake.missing
         )
+        async for entry in self._each_entry():
+            books.add(entry)
+        return books.record()
 
     async def _has_erasable(self) -> bool:
         if not self._retained:
             return False
         now: datetime = self._services.clock.now()
         grace = timedelta(hours=self._services.policy.grace_hours)
-        accepted = await self._services.journal.entries(last_session=self._session.id, states={Custody.ACCEPTED})
-        return any(
-            entry.is_on_card and not entry.unreadable and entry.receipt and is_grace_over(entry.receipt, now, grace)
-            for entry in accepted
+
+        def is_erasable(entry: LedgerEntry) -> bool:
+            is_whole = entry.is_on_card and not entry.unreadable
+            return is_whole and entry.receipt is not None and is_grace_over(entry.receipt, now, grace)
+
+        accepted = self._services.journal.each_entry(
+            last_session=self._session.id, states={Custody.ACCEPTED}, is_wanted=is_erasable
         )
+        return await anext(accepted, None) is not None

@@ -54,10 +54,9 @@ class Eraser:
         Raises EraseFailed, SourceChanged (other bytes lie under a cleared name; nothing was erased),
         and what the driver raises.
         """
-        entries = await self.journal.entries(last_session=self.session)
         clearances: list[Clearance] = []
         retained: dict[RecordingId, str] = {}
-        for entry in entries:
+        async for entry in self.journal.each_entry(last_session=self.session):
             if not entry.is_on_card:
                 continue
             try:

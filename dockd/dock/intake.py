@@ -64,34 +64,25 @@ async def take_in(
         if len(batch) >= _FACTS_PER_TRANSACTION:
             await journal.append(*batch)
             batch.clear()
-    gone, missing = _not_listed_any_more(await journal.entries(camera=camera, is_on_card=True), sources, session)
-    batch += gone
-    if batch:
-        await journal.append(*batch)
-    return Intake(sources=sources, missing=missing)
-
-
-def _not_listed_any_more(
-    on_card: tuple[LedgerEntry, ...], sources: dict[RecordingId, SourceFile], session: SessionId
-) -> tuple[list[facts.Fact], tuple[str, ...]]:
-    closing: list[facts.Fact] = []
     missing: list[str] = []
-    for entry in on_card:
+    async for entry in journal.each_entry(camera=camera, is_on_card=True):
         if entry.recording in sources:
             continue
-        if entry.state is Custody.ACCEPTED and entry.is_wipe_intended:
-            closing.append(facts.RecordingErased(recording=entry.recording, session=session))
-            continue
-        if not entry.is_safe_here and not entry.has_copy:
+        batch.append(_closing(entry, session))
+        if isinstance(batch[-1], facts.RecordingReplaced) and not entry.is_safe_here and not entry.has_copy:
             missing.append(entry.path.text)
-        closing.append(
-            facts.RecordingReplaced(
-                recording=entry.recording,
-                session=session,
-                reason="the camera's card does not list it any more",
-            )
-        )
-    return closing, tuple(missing)
+    if batch:
+        await journal.append(*batch)
+    return Intake(sources=sources, missing=tuple(missing))
+
+
+def _closing(entry: LedgerEntry, session: SessionId) -> facts.Fact:
+    """What is to be said of a recording that the card does not list any more."""
+    if entry.state is Custody.ACCEPTED and entry.is_wipe_intended:
+        return facts.RecordingErased(recording=entry.recording, session=session)
+    return facts.RecordingReplaced(
+        recording=entry.recording, session=session, reason="the camera's card does not list it any more"
+    )
 
 
 def _plausible(at: datetime | None) -> datetime | None:

@@ -128,7 +128,10 @@ async def test_ten_thousand_recordings_on_one_card(tmp_path: Path) -> None:
         latest = await journal.latest(one.camera, one.source)
         assert latest is not None
         assert latest.recording == one.recording
-    assert len(await journal.entries(camera=card[0].camera, is_on_card=True)) == 10_000
+    at_once = await journal.entries(camera=card[0].camera, is_on_card=True)
+    assert len(at_once) == 10_000
+    walked = journal.each_entry(camera=card[0].camera, is_on_card=True)
+    assert tuple([entry async for entry in walked]) == at_once
     seen = [facts.RecordingSeen(recording=one.recording, session="session-2") for one in card]
     await asyncio.gather(*(journal.append(fact) for fact in seen))
     assert len(await journal.entries(last_session=SessionId("session-2"))) == 10_000

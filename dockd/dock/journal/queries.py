@@ -6,7 +6,8 @@ Statements are built by functions of their own, so that a test can ask SQLite fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ from dockd.rules.upload_order import Waiting
 _T = TypeVar("_T")
 
 _ROWS_PER_TURN = 500
+_ENTRIES_PER_PAGE = 200
 """After so many rows the event loop gets its turn."""
 
 
@@ -60,6 +62,7 @@ def select_entries(
     states: Collection[Custody] | None = None,
     has_copy: bool | None = None,
     is_on_card: bool | None = None,
+    after: int | None = None,
     limit: int | None = None,
 ) -> Select[Any]:
     """Recordings for which all that is given holds, in the order in which they were first listed."""
@@ -75,6 +78,8 @@ def select_entries(
         chosen = chosen.where(ledger.c.has_copy == has_copy)
     if is_on_card is not None:
         chosen = chosen.where(ledger.c.is_on_card == is_on_card)
+    if after is not None:
+        chosen = chosen.where(ledger.c.listed_number > after)
     if limit is not None:
         chosen = chosen.order_by(ledger.c.listed_number).limit(limit)
     return select(ledger).where(ledger.c.listed_number.in_(chosen)).order_by(ledger.c.listed_number)
@@ -180,6 +185,33 @@ class JournalQueries:
         )
         return tuple(await self._rows(chosen, rows.read_entry))
 
+    def each_entry(
+        self,
+        *,
+        camera: CameraId | None = None,
+        last_session: SessionId | None = None,
+        states: Collection[Custody] | None = None,
+        is_on_card: bool | None = None,
+        is_wanted: Callable[[LedgerEntry], bool] = lambda _: True,
+    ) -> AsyncIterator[LedgerEntry]:
+        """The same recordings in the same order as `entries`, read as they are asked for: memory stays constant.
+
+        What changes meanwhile is seen as it is when its turn comes.
+        """
+
+        async def page_after(number: int) -> list[tuple[int, LedgerEntry]]:
+            chosen = select_entries(
+                camera=camera,
+                last_session=last_session,
+                states=states,
+                is_on_card=is_on_card,
+                after=number,
+                limit=_ENTRIES_PER_PAGE,
+            )
+            return await self._rows(chosen, rows.read_numbered_entry)
+
+        return _EntryWalk(page_after, is_wanted)
+
     async def latest(self, camera: CameraId, source: SourceFile) -> LedgerEntry | None:
         """The recording with the highest generation under this name, size and time; None when it is new."""
         return _first(await self._rows(select_latest(camera, source), rows.read_entry))
@@ -258,6 +290,35 @@ class JournalQueries:
             return await self._database.run(fetch)
         except ValueError:
             raise JournalCorrupt("A row of the journal cannot be read.") from None
+
+
+class _EntryWalk:
+    """Entries page after page. An iterator and not a generator: it may be left at any point without being closed."""
+
+    def __init__(
+        self,
+        page_after: Callable[[int], Awaitable[list[tuple[int, LedgerEntry]]]],
+        is_wanted: Callable[[LedgerEntry], bool],
+    ) -> None:
+        self._page_after = page_after
+        self._is_wanted = is_wanted
+        self._page: deque[tuple[int, LedgerEntry]] = deque()
+        self._last_number = 0
+        self._is_over = False
+
+    def __aiter__(self) -> _EntryWalk:
+        return self
+
+    async def __anext__(self) -> LedgerEntry:
+        while True:
+            while self._page:
+                self._last_number, entry = self._page.popleft()
+                if self._is_wanted(entry):
+                    return entry
+            if self._is_over:
+                raise StopAsyncIteration
+            self._page = deque(await self._page_after(self._last_number))
+            self._is_over = len(self._page) < _ENTRIES_PER_PAGE
 
 
 def _first(found: list[_T]) -> _T | None:

@@ -139,6 +139,11 @@ def read_listed(row: Row) -> ListedEntry:
     return ListedEntry(entry=read_entry(row), listed_number=row["listed_number"], listed_at=row["listed_at"])
 
 
+def read_numbered_entry(row: Row) -> tuple[int, LedgerEntry]:
+    """A ledger entry behind the number of the fact that listed it. Raises as `read_entry`."""
+    return row["listed_number"], read_entry(row)
+
+
 def read_entry(row: Row) -> LedgerEntry:
     """The ledger entry in a row. Raises ValueError when the row holds no such thing."""
     return LedgerEntry(

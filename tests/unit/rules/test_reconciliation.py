@@ -7,10 +7,17 @@ from hypothesis import strategies as st
 
 from dockd.model.ids import CameraId, CardPath, Digest, RecordingId, SessionId
 from dockd.rules.custody import Custody, LedgerEntry
-from dockd.rules.reconciliation import reconcile
+from dockd.rules.reconciliation import Reconciliation
 
 SESSION = SessionId("s1")
 CAMERA = CameraId("simulated:A1")
+
+
+def reconcile(session, camera, entries, *, retained, missing=()):
+    books = Reconciliation(session, camera, retained=retained, missing=missing)
+    for entry in entries:
+        books.add(entry)
+    return books.record()
 
 
 def entry(number: int, state: Custody, size_bytes: int = 100) -> LedgerEntry:

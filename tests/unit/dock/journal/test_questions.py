@@ -105,7 +105,11 @@ async def test_entries_are_chosen_by_everything_that_is_given(journal: Journal) 
         assert await journal.entry(one.recording) is not None
 
     async def names(**chosen: object) -> list[RecordingId]:
-        return [entry.recording for entry in await journal.entries(**chosen)]  # type: ignore[arg-type]
+        found = [entry.recording for entry in await journal.entries(**chosen)]  # type: ignore[arg-type]
+        if not chosen.keys() & {"limit", "has_copy"}:
+            walked = journal.each_entry(**chosen)  # type: ignore[arg-type]
+            assert [entry.recording async for entry in walked] == found
+        return found
 
     here = [erased.recording, listed.recording, accepted.recording]
     assert await names() == [*here, elsewhere.recording]
