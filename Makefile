@@ -13,7 +13,7 @@ STAMPS := $(VENV)/.stamps
 DEMO ?=
 TESTS ?= tests
 WORKERS ?= 3
-CHECKED := dockd drivers migrations tests bench docs
+CHECKED := dockd drivers migrations tests bench docs deploy
 LINTS := lint-format lint-code lint-types lint-imports lint-docs
 
 .PHONY: help
@@ -37,6 +37,10 @@ test: debian-packages $(STAMPS)/dev ## Everything: what `check` does and all tes
 bench: $(STAMPS)/dev ## Measure speed and memory; prints a table and writes bench/results/
 	@deploy/install-debian-packages deploy/debian-packages-bench.txt
 	$(BIN)/python -m bench
+
+.PHONY: deb
+deb: $(STAMPS)/run ## Build the Debian package into build/ (DEB_VERSION=0.1.0+1 names another version)
+	$(BIN)/python deploy/deb/build.py $(if $(DEB_VERSION),--version $(DEB_VERSION))
 
 .PHONY: format
 format: $(STAMPS)/dev ## Format the code and mend what can be mended

@@ -18,7 +18,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -56,10 +56,12 @@ def served(target: Callable[..., None], *arguments: str) -> Iterator[Any]:
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("spawn").Process(target=target, args=(theirs, *arguments), daemon=True)
     child.start()
+    theirs.close()  # so that a child that fails is the end of the pipe, and not a silence
     try:
         yield ours.recv()
     finally:
-        ours.send("end")
+        with suppress(BrokenPipeError):
+            ours.send("end")
         child.join(20)
 
 

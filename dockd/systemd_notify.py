@@ -7,11 +7,14 @@ import os
 import socket
 from collections.abc import Mapping
 
+from dockd.clock import Clock
+
 READY = "READY=1"
 STOPPING = "STOPPING=1"
 WATCHDOG = "WATCHDOG=1"
 
 _MICROSECONDS = 1_000_000
+_UNWATCHED_SECONDS = 3600.0
 
 
 def notify(message: str, environ: Mapping[str, str] = os.environ) -> bool:
@@ -39,3 +42,16 @@ def watchdog_seconds(environ: Mapping[str, str] = os.environ) -> float | None:
     if not allowed.isdigit() or int(allowed) == 0 or watched != str(os.getpid()):
         return None
     return int(allowed) / _MICROSECONDS / 2
+
+
+async def report_alive(clock: Clock, environ: Mapping[str, str] = os.environ) -> None:
+    """Tell systemd again and again that this event loop turns; for ever, also where nobody listens.
+
+    Run it as a task of the loop that does the work, and of no other: a loop that is stuck then says nothing,
+    and systemd starts the service again.
+    """
+    every_seconds = watchdog_seconds(environ)
+    while True:
+        await clock.sleep(every_seconds or _UNWATCHED_SECONDS)
+        if every_seconds is not None:
+            notify(WATCHDOG, environ)

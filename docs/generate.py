@@ -1,6 +1,6 @@
 """Write the references in this folder from the code: `python -m docs.generate`, or `--check` whether they are stale.
 
-`configuration.md`, `errors.md`, `lifecycle.md` and `facts.md` are made here and never edited by hand.
+`configuration.md`, `errors.md`, `lifecycle.md`, `facts.md` and `doctor.md` are made here and never edited by hand.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from dockd.config import CentralConfig, DockConfig
 from dockd.config.environment import settable_names
 from dockd.config.mistakes import models_in
 from dockd.config.toml_text import default_of, toml_value
+from dockd.dock import doctor
+from dockd.dock.doctor import finding
 from dockd.errors import DockdError, Reaction
 from dockd.model import facts
 from dockd.rules import lifecycle
@@ -270,6 +272,40 @@ def _type_words(annotation: object) -> str:
     return words.get(name, f"[{name}](#{name.lower()})")
 
 
+# --- doctor -------------------------------------------------------------------------------------
+
+
+def doctor_findings() -> str:
+    """Every check of `dockd doctor` with every finding that it may tell."""
+    lines = [
+        _head("What `dockd doctor` may find", "the checks in `dockd/dock/doctor`"),
+        "`dockd doctor [--config FILE] [--json]` looks at a dock host and says what it found, what that means for the",
+        "footage, and what to do. Run it as root before the first camera is docked, and whenever something is odd. It",
+        "changes nothing and does not disturb a running dock: the one thing that it writes is a small probe file in",
+        "the staging folder, which it removes again.",
+        "",
+        "| severity | meaning |",
+        "|---|---|",
+        *(f"| {name} | {_cell(meaning)} |" for name, meaning in _attribute_docs(finding, "Severity").items()),
+        "",
+        "The exit status is 0 without a PROBLEM and 1 with any. With `--json` the codes below stand in `code`; they do",
+        "not change between versions. A check that cannot be asked gives UNKNOWN with the reason and never an error;",
+        "one that takes too long (a disk that hangs) does too. Checks that need the configuration are left out while",
+        "that cannot be read. What is shown here are the usual words; the program names the place.",
+        "",
+    ]
+    for area, checks in doctor.AREAS.items():
+        lines += [f"## {area}", ""]
+        for check in checks:
+            lines += [f"### {check.question}", "", "| code | severity | when | the footage | what to do |"]
+            lines += ["|---|---|---|---|---|"]
+            for kind in (*check.kinds, check.unknown):
+                words = [f"`{kind.code}`", kind.severity.name, kind.case, kind.footage, kind.action]
+                lines.append(f"| {' | '.join(_cell(word) for word in words)} |")
+            lines.append("")
+    return "\n".join(lines)
+
+
 # --- shared by all ------------------------------------------------------------------------------
 
 
@@ -309,6 +345,7 @@ REFERENCES: dict[str, Callable[[], str]] = {
     "errors.md": error_table,
     "lifecycle.md": lifecycle_diagram,
     "facts.md": fact_list,
+    "doctor.md": doctor_findings,
 }
 
 if __name__ == "__main__":

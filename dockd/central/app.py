@@ -169,7 +169,12 @@ async def run_centre(config: CentreConfig) -> None:
         async with serving_centre(config) as served:
             _log.info("centre_serving", url=served.url, store=served.services.identity.store)
             systemd_notify.notify(systemd_notify.READY)
-            await asked_to_stop.wait()
+            watchdog = asyncio.create_task(systemd_notify.report_alive(served.services.clock), name="watchdog")
+            try:
+                await asked_to_stop.wait()
+            finally:
+                watchdog.cancel()
+                await asyncio.gather(watchdog, return_exceptions=True)
             systemd_notify.notify(systemd_notify.STOPPING)
             _log.info("centre_stopping")
     finally:

@@ -42,6 +42,7 @@ VERBS: dict[str, Verb] = {
     "verify": Verb("dockd.cli.verify:verify", "Check chain, signatures and digests of an export, without any server."),
     "check-config": Verb("dockd.cli.check_config:check_config", "Say everything that is wrong in a configuration."),
     "show-config": Verb("dockd.cli.show_config:show_config", "Print the configuration in force, defaults and all."),
+    "doctor": Verb("dockd.cli.doctor:doctor", "Look at this dock host and say in words what to do about each finding."),
     "drivers": Verb("dockd.cli.drivers:drivers", "List the camera drivers that are installed."),
 }
 

@@ -12,9 +12,10 @@ from dockd.cli.options import config_option
 from dockd.config import load_dock_config
 from dockd.dock.bay_map import BayMap, learn_bays, load_bay_map, save_bay_map
 from dockd.dock.hotplug import UsbSwitch, UsbWatcher
+from dockd.dock.udev_rules import RULES_FILE, bay_rules
 from dockd.dock.udev_source import companion_port
 from dockd.dock.usb_policy import UsbConfig
-from dockd.errors import ForbiddenDevice
+from dockd.errors import BadRequest, ForbiddenDevice
 from dockd.model.camera import Port
 from dockd.model.ids import BayId, parse_id
 
@@ -46,6 +47,36 @@ def show(config_file: Path, as_json: bool) -> None:
         click.echo(f"bay {one.bay}: USB port {' and '.join(one.ports)}")
     if not bay_map.bays:
         click.echo(f"No bay is known in {path}. Teach the dock with: dockd bays learn 1 2 3 4")
+
+
+@bays.command("rules")
+@config_option
+@click.option("--write", "is_written", is_flag=True, help=f"Write {RULES_FILE} instead of printing.")
+def rules(config_file: Path, is_written: bool) -> None:
+    """Make the udev rules for the ports of the bay map: only dockd lets a device in there, nothing else mounts it.
+
+    They name the dock's own ports and no others. To be made again whenever the bay map or [usb] hubs has changed.
+    """
+    usb = load_dock_config(config_file).usb
+    text = bay_rules(load_bay_map(Path(usb.bays_file)), usb)
+    if not is_written:
+        click.echo(text, nl=False)
+        return
+    write_rules(RULES_FILE, text)
+    click.echo(
+        f"{RULES_FILE} is written. Now: udevadm control --reload && udevadm trigger --action=add -s usb -s block"
+    )
+
+
+def write_rules(path: Path, text: str) -> None:
+    """Put `text` in the place of the rules file, whole or not at all. Raises BadRequest."""
+    draft = path.with_name(f".{path.name}.new")  # udev reads only names that end in .rules
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.chmod(0o644)
+        draft.replace(path)
+    except OSError as error:
+        raise BadRequest(f"{path} cannot be written: {error.strerror}.", action="Run the command as root.") from error
 
 
 @bays.command("learn")

@@ -135,7 +135,8 @@ async def _opened(
         dock_id = DockId(settings.dock.id)
         journal = await Journal.open(state_folder / "journal", dock=dock_id, clock=clock)
         stack.push_async_callback(journal.close)
-        key = load_or_create_key(state_folder)
+        key_file = settings.dock.key_file
+        key = load_or_create_key(state_folder, Path(key_file) if key_file is not None else None)
         staging = Staging(settings.staging, disk=disk)
         await staging.open()
         await sweep_leftovers(journal, staging)
@@ -246,15 +247,8 @@ class _Parts:
             "manifests": self._manifests.run,
             "signer": self._signer.run,
             "desk": self.desk.run,
-            "watchdog": self._watch,
+            "watchdog": partial(systemd_notify.report_alive, self._clock),
         }
-
-    async def _watch(self) -> None:
-        """Tell systemd that the event loop turns; for ever, also where nobody listens."""
-        every_seconds = systemd_notify.watchdog_seconds()
-        while True:
-            await self._clock.sleep(every_seconds or 3600.0)
-            systemd_notify.notify(systemd_notify.WATCHDOG)
 
     def _port_sources(self) -> list[PortSource]:
         sources: list[PortSource] = [] if self._usb is None else [self._usb.ports]

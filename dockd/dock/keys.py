@@ -44,22 +44,25 @@ class DockKey:
         return base64.b64encode(self._private.sign(message)).decode("ascii")
 
 
-def load_or_create_key(state_folder: Path) -> DockKey:
-    """Return the key kept in `state_folder` (`dock-key.pem`, PEM PKCS#8, mode 0600); make it when there is none.
+def load_or_create_key(state_folder: Path, key_file: Path | None = None) -> DockKey:
+    """Return the key in `key_file`, or without one that in `state_folder` (`dock-key.pem`), made when there is none.
 
-    An existing file is never replaced. Blocking and short. Raises ConfigInvalid when the file can be
-    read by others, is not an Ed25519 key, or cannot be read or made.
+    PEM PKCS#8, mode 0600. An existing file is never replaced, and a named `key_file` is never made: its loss must
+    be seen. Blocking and short. Raises ConfigInvalid when the file can be read by others, is not an Ed25519 key,
+    or cannot be read or made.
     """
-    path = state_folder / KEY_FILE_NAME
+    path = key_file or state_folder / KEY_FILE_NAME
     try:
-        if not path.exists():
+        if key_file is None and not path.exists():
             _create(path)
-        return _load(path)
+        return load_key(path)
     except OSError as error:
+        if key_file is not None:
+            action = "See that the service manager hands it over (LoadCredential), or correct key_file in [dock]."
+        else:
+            action = "Give the daemon's user the state folder, mode 0700, on a disk with room."
         raise ConfigInvalid(
-            f"The dock's key {path} cannot be read or made: {error.strerror or error}.",
-            footage=_FOOTAGE,
-            action="Give the daemon's user the state folder, mode 0700, on a disk with room.",
+            f"The dock's key {path} cannot be read or made: {error.strerror or error}.", footage=_FOOTAGE, action=action
         ) from error
 
 
@@ -88,10 +91,13 @@ def _create(path: Path) -> None:
         os.close(folder)
 
 
-def _load(path: Path) -> DockKey:
+def load_key(path: Path) -> DockKey:
+    """Return the key in this file. Raises ConfigInvalid when others can read it or it is no such key, OSError."""
     with path.open("rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & 0o077:
+        # systemd may hand a credential over by an access list, whose mask then shows as the group's right.
+        is_credential = path.parent == Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere"))
+        if mode & (0o037 if is_credential else 0o077):
             raise ConfigInvalid(
                 f"The dock's key {path} can be read by other users (mode {mode:04o}).",
                 footage=_FOOTAGE,

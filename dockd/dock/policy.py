@@ -43,6 +43,12 @@ class DockSection(Section):
         default="/var/lib/dockd",
         description="Folder for the journal and the dock's own key, mode 0700, on a local disk.",
     )
+    key_file: FolderText | None = Field(
+        default=None,
+        description="The dock's private signing key (Ed25519, PEM) where it comes from outside, such as the systemd "
+        "credential `/run/credentials/dockd.service/dockd.dock-key.pem`. Without it the dock makes its own in the "
+        "state folder.",
+    )
 
 
 class PolicyConfig(Section):

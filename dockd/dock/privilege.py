@@ -1,41 +1,52 @@
 """The privilege room: everything that needs more rights than reading files, and nothing else.
 
 Makes block devices read-only or writable, mounts and unmounts cards, switches USB devices on. Every act
-is one short method with checked arguments; programs are started with an argument list, a clean
-environment and a time-out. Reads no card, speaks to no network, knows no sessions. Why it is a module and
-not a process of its own: `docs/decisions/0005-privilege.md`. Switching port power will come here.
+is one short method with checked arguments: a few kernel calls in a thread of their own, with a time-out. Reads
+no card, speaks to no network, knows no sessions, starts no program. Why it is a module and not a process of
+its own: `docs/decisions/0005-privilege.md`; whose rights it uses: `0009-rights-of-the-service.md`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
-import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import structlog
 from pydantic import Field
 
+from dockd.dock import kernel_calls
 from dockd.dock.mount_namespace import enter_own_mount_namespace, is_shared_mount
 from dockd.dock.usb_descriptors import DescriptorsMalformed, parse_descriptors
 from dockd.dock.usb_policy import UsbConfig, check_interfaces
+from dockd.dock.worker import CameraThread
 from dockd.driver_api import Volume
-from dockd.errors import CameraGone, CardUnreadable, DockdError, DriverTimeout, ForbiddenDevice, ServiceFailed
+from dockd.errors import CameraGone, CardUnreadable, DriverTimeout, ForbiddenDevice, ServiceFailed
 from dockd.model.camera import Port
 from dockd.section import Section
 
 FileSystem = Literal["vfat", "exfat", "ext4"]
 
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+T = TypeVar("T")
+
 _ALWAYS = ("nosuid", "nodev", "noexec", "nosymfollow", "noatime")
-_KILL_GRACE_SECONDS = 2.0
-_LEFTOVER_TIMEOUT_SECONDS = 10.0
 _DESCRIPTORS_LIMIT_BYTES = 256 * 1024
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENXIO, errno.ENOMEDIUM})
+_MOUNT_WORDS = {
+    errno.EINVAL: "what is on the card is not a sound file system of that kind",
+    errno.EUCLEAN: "what is on the card is not a sound file system of that kind",
+    errno.ENODEV: "this computer's kernel does not know that file system",
+    errno.EROFS: "the card is protected against writing",
+    errno.EACCES: "the card is protected against writing",
+    errno.EPERM: "the dock has no right to mount; its service must run as the package installs it",
+}
 
 _log = structlog.get_logger(__name__)
 
@@ -47,8 +58,9 @@ class PrivilegeConfig(Section):
         default="/run/dockd/mounts", description="Folder for mount points; only the daemon may look into it."
     )
     file_systems: Annotated[tuple[FileSystem, ...], Field(strict=False)] = Field(
-        default=("vfat", "exfat", "ext4"),
-        description="File systems that a card may have; any other is never given to the kernel.",
+        default=("vfat", "exfat"),
+        description="File systems that a card may have; any other is never given to the kernel. Files on ext4 have "
+        "owners: the service needs CAP_DAC_OVERRIDE besides to empty such cards.",
     )
     mount_namespace: Literal["given", "own", "shared"] = Field(
         default="given",
@@ -56,8 +68,8 @@ class PrivilegeConfig(Section):
         "`PrivateMounts=yes`), and the daemon refuses to mount if it did not. `own`: the daemon makes one at start. "
         "`shared`: cards are mounted where every program on this computer sees them.",
     )
-    command_timeout_seconds: float = Field(
-        default=30.0, gt=0, le=300, description="How long one mount, unmount or blockdev command may take."
+    act_timeout_seconds: float = Field(
+        default=30.0, gt=0, le=300, description="How long one mounting, unmounting or switching may take."
     )
 
 
@@ -69,12 +81,12 @@ class HostPrivilege:
         self._usb = usb
         self._folder = Path(config.mount_folder)
         self._numbers = count(1)
-        self._abandoned: set[asyncio.Task[int]] = set()
 
     def enter(self) -> None:
         """Prepare the room. To be called once, before any thread is started: a mount namespace is a thread's.
 
-        Raises ServiceFailed when cards could not be mounted privately.
+        Programs that the daemon starts afterwards have none of its capabilities. Raises ServiceFailed when cards
+        could not be mounted privately.
         """
         if self._config.mount_namespace == "own":
             try:
@@ -91,6 +103,7 @@ class HostPrivilege:
                     action="Tell IT: start dockd with PrivateMounts=yes, or set mount_namespace to own.",
                 )
             self._clear_leftovers()
+            kernel_calls.drop_ambient_capabilities()
         except OSError as error:
             raise ServiceFailed(f"The dock cannot use {self._folder} for mounting cards: {error}.") from error
 
@@ -98,24 +111,23 @@ class HostPrivilege:
         """Let go of the cards and remove the mount points of a run that was killed; what resists is left and told."""
         for mount_point in self._folder.iterdir():
             try:
-                if _is_mounted(mount_point):
-                    command = ["umount", "--internal-only", "--lazy", "--", str(mount_point)]
-                    subprocess.run(
-                        command, check=True, capture_output=True, env=_ENVIRONMENT, timeout=_LEFTOVER_TIMEOUT_SECONDS
-                    )
+                if kernel_calls.is_mounted(mount_point):
+                    kernel_calls.unmount(mount_point, lazy=True)
                 mount_point.rmdir()
-            except (OSError, subprocess.SubprocessError) as error:
+            except OSError as error:
                 _log.warning("mount-point-left", mount_point=str(mount_point), reason=str(error))
 
     async def set_block_read_only(self, device_node: Path, read_only: bool) -> None:
         """Block (or allow) writing at the block layer, and ask the kernel whether it took.
 
-        Raises CardUnreadable, CameraGone, DriverTimeout.
+        For a partition this holds for its whole disk too. Raises CardUnreadable, CameraGone, DriverTimeout.
         """
         _check_block_device(device_node)
-        await self._run(["blockdev", "--setro" if read_only else "--setrw", str(device_node)])
-        answer = await self._run(["blockdev", "--getro", str(device_node)])
-        if (answer.strip() == "1") != read_only:
+        try:
+            is_read_only = await self._act(_switch_writing, device_node, read_only)
+        except OSError as error:
+            _raise_in_words(error, device_node, f"The card at {device_node} could not be switched", {})
+        if is_read_only != read_only:
             state = "protected against" if read_only else "opened for"
             raise CardUnreadable(f"The card at {device_node} could not be {state} writing.")
 
@@ -131,14 +143,17 @@ class HostPrivilege:
                 action="Tell IT: the card must be examined; it may have been formatted elsewhere.",
             )
         _check_block_device(volume.device_node)
-        mount_point = self._new_mount_point(volume)
+        mounting = _Mounting(volume, self._new_mount_point(volume), read_only=read_only)
         try:
-            await self._run(mount_command(volume, mount_point, read_only=read_only))
-        except BaseException:
-            # Also when cancelled: the command may have succeeded before it was killed.
-            await asyncio.shield(self.unmount(mount_point))
+            await self._act(mounting.run)
+        except BaseException as error:
+            # Also when cancelled: the call goes on in its thread, and may yet succeed.
+            mounting.abandon()
+            await asyncio.shield(self.unmount(mounting.mount_point))
+            if isinstance(error, OSError):
+                _raise_in_words(error, volume.device_node, "The card could not be mounted", _MOUNT_WORDS)
             raise
-        return mount_point
+        return mounting.mount_point
 
     def _new_mount_point(self, volume: Volume) -> Path:
         try:
@@ -157,12 +172,13 @@ class HostPrivilege:
         """
         if mount_point.parent != self._folder:
             raise CardUnreadable(f"{mount_point} is not one of the dock's mount points.")
-        if await asyncio.to_thread(_is_mounted, mount_point):
+        if kernel_calls.is_mounted(mount_point):
             try:
-                await self._run(["umount", "--internal-only", "--", str(mount_point)])
-            except DockdError as error:
-                _log.warning("unmount-lazy", mount_point=str(mount_point), reason=error.what)
-                await self._run(["umount", "--internal-only", "--lazy", "--", str(mount_point)])
+                await self._act(kernel_calls.unmount, mount_point)
+            except (OSError, DriverTimeout) as error:
+                _log.warning("unmount-lazy", mount_point=str(mount_point), reason=str(error))
+                with suppress(OSError):  # it may have gone meanwhile; what is left is told below
+                    await self._act(_unmount_lazily, mount_point)
         try:
             mount_point.rmdir()
         except FileNotFoundError:
@@ -177,65 +193,66 @@ class HostPrivilege:
         incarnation of it: one that has left and come back as something else gets nothing. Raises
         ForbiddenDevice, CameraGone, DriverTimeout.
         """
-        try:
-            async with asyncio.timeout(self._config.command_timeout_seconds):
-                await asyncio.to_thread(authorise_device, port, self._usb)
-        except TimeoutError:
-            raise DriverTimeout(f"The camera at USB port {port.path} did not answer when it was switched on.") from None
+        await self._act(authorise_device, port, self._usb)
 
-    async def _run(self, command: Sequence[str]) -> str:
-        """Run one program to its end and return what it printed.
+    async def _act(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run one act to its end in a thread of its own; one that is stuck in the kernel is left behind.
 
-        Raises CardUnreadable with the program's complaint, DriverTimeout when it had to be killed.
+        Raises what `work` raises, and DriverTimeout.
         """
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=_ENVIRONMENT,
-        )
+        thread = CameraThread("privilege")
         try:
-            async with asyncio.timeout(self._config.command_timeout_seconds):
-                printed, complaint = await process.communicate()
-        except TimeoutError:
+            return await thread.run_blocking(work, *arguments, timeout_seconds=self._config.act_timeout_seconds)
+        except DriverTimeout:
             raise DriverTimeout(
-                f"{command[0]} did not finish within {self._config.command_timeout_seconds:g} s: the card is stuck."
+                f"The kernel did not finish within {self._config.act_timeout_seconds:g} s: the card is stuck."
             ) from None
         finally:
-            if process.returncode is None:
-                await self._kill(process)
-        if process.returncode != 0:
-            words = complaint.decode("utf-8", "replace").strip()[:300]
-            raise CardUnreadable(f"{command[0]} failed with status {process.returncode}: {words}")
-        return printed.decode("utf-8", "replace")
-
-    async def _kill(self, process: asyncio.subprocess.Process) -> None:
-        """Kill; a program stuck in the kernel dies only when the device lets go, so do not wait for ever."""
-        process.kill()
-        ending = asyncio.create_task(process.wait())
-        self._abandoned.add(ending)
-        ending.add_done_callback(self._abandoned.discard)
-        await asyncio.wait([ending], timeout=_KILL_GRACE_SECONDS)
+            thread.close()
 
 
-def mount_command(volume: Volume, mount_point: Path, *, read_only: bool) -> list[str]:
-    """The argument list of mount(8): fixed type, no helper programs of other packages, no look at fstab."""
-    return [
-        "mount",
-        "--internal-only",
-        "--no-mtab",
-        # Said as a flag too: "rw" as a mere option would quietly become "ro" on a protected device (mount(8), -w).
-        "--read-only" if read_only else "--read-write",
-        "--types",
-        volume.file_system,
-        "--options",
-        ",".join(mount_options(volume.file_system, read_only=read_only)),
-        "--source",
-        str(volume.device_node),
-        "--target",
-        str(mount_point),
-    ]
+class _Mounting:
+    """One call of mount(2) that may be given up while it runs. It then undoes itself when it is done."""
+
+    def __init__(self, volume: Volume, mount_point: Path, *, read_only: bool) -> None:
+        self.mount_point = mount_point
+        self._volume = volume
+        self._options = mount_options(volume.file_system, read_only=read_only)
+        self._is_abandoned = threading.Event()
+
+    def run(self) -> None:
+        """Mount (blocking). Raises OSError."""
+        kernel_calls.mount(self._volume.device_node, self.mount_point, self._volume.file_system, self._options)
+        if self._is_abandoned.is_set():
+            with suppress(OSError):  # whoever gave it up may have undone it already
+                kernel_calls.unmount(self.mount_point, lazy=True)
+                self.mount_point.rmdir()
+
+    def abandon(self) -> None:
+        """Nobody waits any more."""
+        self._is_abandoned.set()
+
+
+def _unmount_lazily(mount_point: Path) -> None:
+    kernel_calls.unmount(mount_point, lazy=True)
+
+
+def _switch_writing(device_node: Path, read_only: bool) -> bool:
+    """Switch a disk, and the partition of it that is meant; returns what the kernel says then. Raises OSError."""
+    disk = kernel_calls.disk_of(device_node)
+    nodes = [device_node] if disk is None else [disk, device_node]
+    for node in nodes:
+        kernel_calls.set_block_read_only(node, read_only)
+    states = [kernel_calls.is_block_read_only(node) for node in nodes]
+    return all(states) if read_only else any(states)
+
+
+def _raise_in_words(error: OSError, device_node: Path, what: str, words: dict[int, str]) -> NoReturn:
+    """Raise CameraGone when the device is not there any more, else CardUnreadable that says why."""
+    if error.errno in _NOT_THERE or not device_node.exists():
+        raise CameraGone(f"The card at {device_node} is gone.") from error
+    reason = words.get(error.errno or 0, error.strerror or str(error))
+    raise CardUnreadable(f"{what}: {reason} ({errno.errorcode.get(error.errno or 0, error.errno)}).") from error
 
 
 def mount_options(file_system: str, *, read_only: bool) -> tuple[str, ...]:
@@ -261,7 +278,7 @@ def authorise_device(port: Port, config: UsbConfig) -> None:
 
     All files are opened relative to one handle on the device's folder, which stays with this incarnation of the
     device: once it has left, reading fails and writing gives ENODEV (kernel Documentation/usb/authorization.rst).
-    Raises ForbiddenDevice, CameraGone.
+    Raises ForbiddenDevice, CameraGone, and CardUnreadable where the host gives no right to switch it.
     """
     try:
         folder = os.open(port.node, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -269,6 +286,12 @@ def authorise_device(port: Port, config: UsbConfig) -> None:
             _judge_and_switch(folder, port, config)
         finally:
             os.close(folder)
+    except PermissionError as error:
+        raise CardUnreadable(
+            f"The dock has no right to switch USB port {port.path} on or off.",
+            footage="The camera was not used; its footage is untouched.",
+            action="Tell IT: this port must be in the rules that `dockd bays rules` writes (docs/install.md).",
+        ) from error
     except OSError as error:
         raise CameraGone(
             f"The device at USB port {port.path} left while it was being switched on ({error})."
@@ -325,10 +348,3 @@ def _check_block_device(device_node: Path) -> None:
         raise CameraGone(f"The card at {device_node} is gone.") from error
     if not stat.S_ISBLK(mode):
         raise CardUnreadable(f"{device_node} is not a disk.")
-
-
-def _is_mounted(mount_point: Path) -> bool:
-    """Whether something is mounted there; asks the mount table, never the (perhaps dead) file system."""
-    wanted = str(mount_point).encode()
-    table = Path("/proc/self/mountinfo").read_bytes()
-    return any(line.split(b" ")[4] == wanted for line in table.splitlines())

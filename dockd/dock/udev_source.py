@@ -189,9 +189,13 @@ def companion_port(node: Path) -> str | None:
 
     `node` is the sysfs path of a device in it. None where the kernel names no peer.
     """
-    peer = node / "port" / "peer"
+    return peer_port(node / "port")
+
+
+def peer_port(port_folder: Path) -> str | None:
+    """The other kernel path of the socket whose port has this sysfs folder. None where the kernel names no peer."""
     try:
-        name = peer.resolve(strict=True).name
+        name = (port_folder / "peer").resolve(strict=True).name
     except OSError:
         return None
     if root := _ROOT_PORT.fullmatch(name):

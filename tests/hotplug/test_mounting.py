@@ -20,7 +20,11 @@ SCENARIOS = Path(__file__).with_name("mount_scenarios.py")
 
 
 def require_mounting() -> None:
-    missing = [program for program in ("unshare", "losetup", "mkfs.ext4", "blockdev") if shutil.which(program) is None]
+    missing = [
+        program
+        for program in ("unshare", "losetup", "mkfs.ext4", "blockdev", "addpart")
+        if shutil.which(program) is None
+    ]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     if os.geteuid() != 0:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from dockd import systemd_notify
+from tests.support.clock import ManualClock
 
 
 @contextmanager
@@ -56,3 +58,54 @@ def test_half_of_the_time_allowed_is_the_interval() -> None:
 )
 def test_where_nobody_watches_there_is_no_interval(environ: dict[str, str]) -> None:
     assert systemd_notify.watchdog_seconds(environ) is None
+
+
+# --- watchdog -------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def reporting(clock: ManualClock, environ: dict[str, str]) -> AsyncIterator[None]:
+    task = asyncio.create_task(systemd_notify.report_alive(clock, environ))
+    await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def heard(manager: socket.socket) -> list[bytes]:
+    manager.setblocking(False)
+    messages = []
+    while True:
+        try:
+            messages.append(manager.recv(200))
+        except BlockingIOError:
+            return messages
+
+
+async def test_a_loop_that_turns_is_reported_twice_in_the_time_allowed(address: str, clock: ManualClock) -> None:
+    environ = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "60000000"}
+    with listening(address) as manager:
+        async with reporting(clock, environ):
+            await clock.run_for(29)
+            assert heard(manager) == []
+            await clock.run_for(32)
+            assert heard(manager) == [b"WATCHDOG=1"] * 2
+
+
+async def test_a_loop_that_is_stuck_is_not_reported(address: str, clock: ManualClock) -> None:
+    environ = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "60000000"}
+    with listening(address) as manager:
+        async with reporting(clock, environ):
+            clock.advance(600)  # time passes while this function holds the loop, as a stuck one would
+            assert heard(manager) == []
+            await clock.run_for(0.001)
+            assert heard(manager) == [b"WATCHDOG=1"], "and once it turns again it says so"
+
+
+async def test_without_a_watchdog_nothing_is_reported(address: str, clock: ManualClock) -> None:
+    with listening(address) as manager:
+        async with reporting(clock, {"NOTIFY_SOCKET": address}):
+            await clock.run_for(4 * 3600)
+            assert heard(manager) == []

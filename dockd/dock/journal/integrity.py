@@ -49,6 +49,12 @@ def check_tail(connection: Connection, dock: DockId, tail_facts: int = TAIL_FACT
     return (before.number, Digest(before.hash)) if before else (0, GENESIS)
 
 
+def last_fact(connection: Connection) -> RecordedFact | None:
+    """The fact with the highest number, its chain unchecked; None in an empty journal. Raises JournalCorrupt."""
+    last = connection.execute(select(func.max(tables.facts.c.number))).scalar() or 0
+    return _fact_before(connection, last + 1)
+
+
 def check_facts_after(connection: Connection, before: RecordedFact | None, limit: int) -> tuple[RecordedFact, ...]:
     """Read at most `limit` facts that follow `before` and check every one. Raises JournalCorrupt.
 

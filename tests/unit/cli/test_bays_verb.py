@@ -75,3 +75,31 @@ def test_names_that_cannot_be_meant_are_refused_before_anything_is_written(
     assert exit_status_of(["bays", "learn", "--config", config, *names]) != 0
     assert words in capsys.readouterr().err
     assert not bays_file.exists()
+
+
+def test_rules_are_printed_for_the_ports_of_the_map(
+    config: str, bays_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bays_file.write_text(MAP, encoding="utf-8")
+    assert exit_status_of(["bays", "rules", "--config", config]) == 0
+    assert 'KERNEL=="1-1|2-1", ENV{DOCKD_PLACE}="hub"' in capsys.readouterr().out
+
+
+def test_rules_are_written_whole_and_readable(
+    config: str, bays_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bays_file.write_text(MAP, encoding="utf-8")
+    rules = tmp_path / "rules.d" / "60-dockd-bays.rules"
+    monkeypatch.setattr("dockd.cli.bays.RULES_FILE", rules)
+    assert exit_status_of(["bays", "rules", "--config", config, "--write"]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+    rules.parent.mkdir()
+    assert exit_status_of(["bays", "rules", "--config", config, "--write"]) == 0
+    assert "udevadm control --reload" in capsys.readouterr().out
+    assert [path.name for path in rules.parent.iterdir()] == ["60-dockd-bays.rules"]
+    assert rules.stat().st_mode & 0o777 == 0o644
+
+
+def test_rules_without_any_bay_are_refused(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status_of(["bays", "rules", "--config", config]) != 0
+    assert "dockd bays learn" in capsys.readouterr().err

@@ -86,6 +86,35 @@ def test_missing_state_folder_is_said(tmp_path: Path) -> None:
         load_or_create_key(tmp_path / "nothing")
 
 
+def test_a_key_from_outside_is_used_and_none_is_made(tmp_path: Path) -> None:
+    outside, state = tmp_path / "outside", tmp_path / "state"
+    outside.mkdir()
+    state.mkdir()
+    given = load_or_create_key(outside)
+    assert load_or_create_key(state, outside / KEY_FILE_NAME).public_key == given.public_key
+    assert list(state.iterdir()) == []
+
+
+def test_a_key_from_outside_that_is_not_there_is_said_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="cannot be read") as caught:
+        load_or_create_key(tmp_path, tmp_path / "given.pem")
+    assert "LoadCredential" in caught.value.action
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_credential_may_show_a_right_of_the_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_or_create_key(tmp_path)
+    path = tmp_path / KEY_FILE_NAME
+    path.chmod(0o440)
+    with pytest.raises(ConfigInvalid, match="other users"):
+        load_or_create_key(tmp_path, path)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert load_or_create_key(tmp_path, path).public_key
+    path.chmod(0o444)
+    with pytest.raises(ConfigInvalid, match="other users"):
+        load_or_create_key(tmp_path, path)
+
+
 def test_public_tools_read_the_key(tmp_path: Path) -> None:
     load_or_create_key(tmp_path)
     done = subprocess.run(

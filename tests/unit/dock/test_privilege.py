@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from dockd.dock.kernel_calls import split_options
 from dockd.dock.mount_namespace import is_shared_mount
-from dockd.dock.privilege import PrivilegeConfig, authorise_device, mount_command, mount_options
+from dockd.dock.privilege import PrivilegeConfig, authorise_device, mount_options
 from dockd.dock.usb_policy import UsbConfig
-from dockd.driver_api import Volume
-from dockd.errors import CameraGone, ForbiddenDevice
+from dockd.errors import CameraGone, CardUnreadable, ForbiddenDevice
 from dockd.model.camera import Port
 from tests.support.usb_bytes import KEYBOARD, STORAGE, descriptors_of
 
@@ -42,18 +44,24 @@ def test_journal_of_a_card_is_not_replayed_while_reading() -> None:
     assert "noload" not in mount_options("ext4", read_only=False)
 
 
-def test_mount_is_started_with_separate_arguments_and_no_helper_programs() -> None:
-    command = mount_command(Volume(Path("/dev/sdb1"), "vfat", "$(reboot)"), Path("/run/m/sdb1.1"), read_only=True)
-    assert command[0] == "mount"
-    assert {"--internal-only", "--read-only"} <= set(command)
-    assert command[command.index("--types") + 1] == "vfat"
-    assert command[command.index("--source") + 1] == "/dev/sdb1"
-    assert command[command.index("--target") + 1] == "/run/m/sdb1.1"
-    assert not any("reboot" in part for part in command), "the card's label is nobody's argument"
+@pytest.mark.parametrize("file_system", ["vfat", "exfat", "ext4"])
+def test_what_the_kernel_itself_enforces_is_given_as_flags_and_never_as_text(file_system: str) -> None:
+    # Numbers of mount(2), include/uapi/linux/mount.h.
+    read_only, nosuid, nodev, noexec, nosymfollow, noatime = 1, 2, 4, 8, 256, 1024
+    always = nosuid | nodev | noexec | nosymfollow | noatime
+    flags, text = split_options(mount_options(file_system, read_only=True))
+    assert flags == always | read_only
+    assert split_options(mount_options(file_system, read_only=False))[0] == always
+    assert not {"ro", "rw", *ALWAYS} & set(text.split(","))
 
 
-def test_writable_mount_may_not_silently_become_read_only() -> None:
-    assert "--read-write" in mount_command(Volume(Path("/dev/sdb1"), "vfat", None), Path("/m"), read_only=False)
+def test_what_only_the_file_system_knows_is_given_as_text() -> None:
+    _, text = split_options(mount_options("vfat", read_only=True))
+    assert text.startswith(f"uid={os.getuid()},gid={os.getgid()},umask=077,utf8=1")
+
+
+def test_ext4_is_not_given_to_the_kernel_unless_asked_for() -> None:
+    assert PrivilegeConfig().file_systems == ("vfat", "exfat")
 
 
 def test_only_known_file_systems_can_be_allowed() -> None:
@@ -102,6 +110,27 @@ def test_device_with_damaged_descriptors_is_switched_off(tmp_path: Path) -> None
     with pytest.raises(ForbiddenDevice, match="does not say properly"):
         authorise_device(port, UsbConfig())
     assert authorized(port) == "0"
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder that anyone may read, and a test that is not run with the rights of user 0."""
+    was = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        if was == 0:
+            os.seteuid(65534)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(was)
+
+
+def test_port_that_the_host_gives_no_right_to_is_told_and_not_taken_for_a_camera_that_left(as_nobody: Path) -> None:
+    port = device(as_nobody / "1-1.3", descriptors_of([STORAGE]))
+    (as_nobody / "1-1.3" / "authorized").chmod(0o444)
+    with pytest.raises(CardUnreadable, match=r"no right to switch USB port 1-1\.3"):
+        authorise_device(port, UsbConfig())
 
 
 def test_device_that_left_is_gone(tmp_path: Path) -> None:
