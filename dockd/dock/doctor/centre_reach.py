@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from dockd.dock.doctor.centre_question import CentreAnswer, Trouble, ask_centre
