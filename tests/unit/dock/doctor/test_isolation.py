@@ -66,9 +66,9 @@ def test_a_check_that_hangs_is_unknown_after_its_time_and_does_not_hold_up_the_o
         yield FINE.found("Too late.")
 
     try:
-        report = examine([check("one", hangs), check("two", says_fine)], examination, limit_seconds=0.05)
+        report = examine([check("one", hangs), check("two", says_fine)], examination, limit_seconds=2.0)
         assert [finding.code for finding in report.findings] == ["one-unknown", "fine"]
-        assert "No answer in 0.05 s." in report.findings[0].found
+        assert "No answer in 2 s." in report.findings[0].found
     finally:
         released.set()
 
