@@ -126,7 +126,9 @@ def _cold(source: Path, work: Callable[[], Run]) -> Callable[[], Run]:
 
 def _parallel_cp(sources: Path, copies: Path) -> Run:
     copies.mkdir()
-    script = f'for f in "$1"/*; do sh -ec \'{_CP}\' sh "$f" "$2/${{f##*/}}" & done; wait'
+    # `wait` alone forgets how they ended.
+    one_each = f'for f in "$1"/*; do sh -ec \'{_CP}\' sh "$f" "$2/${{f##*/}}" & ids="$ids $!"; done'
+    script = f"{one_each}; for id in $ids; do wait $id; done"
     try:
         return run_shell(script, str(sources), str(copies))
     finally:

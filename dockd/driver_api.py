@@ -138,7 +138,10 @@ class Privilege(Protocol):
     """
 
     async def set_block_read_only(self, device_node: Path, read_only: bool) -> None:
-        """Block (or allow) writing at the block layer (`blockdev --setro/--setrw`)."""
+        """Block (or allow) writing at the block layer (`blockdev --setro/--setrw`).
+
+        Raises CardWriteProtected when it is to be allowed and the card itself refuses it.
+        """
 
     async def mount(self, volume: Volume, *, read_only: bool) -> Path:
         """Mount and return the mount point. Raises CardUnreadable."""

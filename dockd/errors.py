@@ -205,8 +205,16 @@ class RecordingRefused(DockdError):
     action = "Tell IT; the reason given by the centre is shown."
 
 
+class CardWriteProtected(DockdError):
+    """The card refuses to be written: its lock switch is set, or its memory is worn out and has locked itself."""
+
+    code = "card-write-protected"
+    footage = "What was copied stays copied; nothing was erased, and nothing can be erased from this card."
+    action = "Do not issue this camera; tell IT: move the lock switch of its card, or replace the card if it has none."
+
+
 class EraseFailed(DockdError):
-    """A cleared recording is still on the card after it was erased, or the card is write-protected."""
+    """A cleared recording is still on the card after it was erased."""
 
     code = "erase-failed"
     footage = "The footage is safe in the central store."

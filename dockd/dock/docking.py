@@ -210,8 +210,8 @@ class Docking:
         erasure = await eraser.erase_cleared(self._services.clock.now())
         self._retained = erasure.retained
         self._is_reconciled = False
-        self._board.wiped(len(erasure.wiped.erased), len(erasure.retained))
-        check_space_freed(erasure.wiped)
+        self._board.wiped(erasure.erased_count, len(erasure.retained))
+        check_space_freed(erasure.room)
 
     async def prepare(self) -> None:
         """PREPARING: reconcile, then clock and assignment."""

@@ -1,17 +1,19 @@
 """Erasing with a clearance each: intent → act → read back → done.
 
-Makes every `Clearance` through `rules.custody.clear`, writes all intents before the first erase, and
-writes a recording as ERASED only after the card itself does not list it any more.
+Makes every `Clearance` through `rules.custody.clear`, writes the intents before the first erase, and
+writes a recording as ERASED only after the card itself does not list it any more. A card with thousands of
+recordings is emptied in lots: memory does not grow with their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from dockd.dock.journal import Journal
-from dockd.dock.stages.wipe import Wiped, wipe
+from dockd.dock.stages.wipe import Room, Wiped, wipe
 from dockd.driver_api import Clearance, Storage
 from dockd.errors import EraseFailed, SourceChanged
 from dockd.model import facts
@@ -20,6 +22,10 @@ from dockd.model.recording import ConfirmedSource
 from dockd.rules.custody import Custody, LedgerEntry, NotCleared, clear, is_grace_over
 from dockd.rules.receipts import PinnedStore, check_receipt
 
+T = TypeVar("T")
+
+_RECORDINGS_PER_LOT = 500
+"""Each lot opens and protects the card once more and lists it once more: few cards ever need a second one."""
 _FACTS_PER_TRANSACTION = 200
 
 ConfirmSource = Callable[[LedgerEntry], Awaitable[ConfirmedSource]]
@@ -28,10 +34,25 @@ ConfirmSource = Callable[[LedgerEntry], Awaitable[ConfirmedSource]]
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What one wipe did: the card's own account, and what was kept on purpose with the reason."""
+    """What was erased in all, the card's own account of its room, and what was kept on purpose with the reason."""
 
-    wiped: Wiped
+    erased_count: int
+    room: Room
     retained: dict[RecordingId, str]
+
+
+@dataclass(slots=True)
+class _Account:
+    """What the lots come to so far."""
+
+    erased_count: int = 0
+    room: Room | None = None
+    still_listed: tuple[str, ...] = ()
+
+    def add(self, wiped: Wiped) -> None:
+        self.erased_count += len(wiped.erased)
+        self.room = wiped.room if self.room is None else self.room.then(wiped.room)
+        self.still_listed = wiped.still_listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +72,47 @@ class Eraser:
     async def erase_cleared(self, now: datetime) -> Erasure:
         """Erase every recording that this session listed and that may be erased now.
 
-        Raises EraseFailed, SourceChanged (other bytes lie under a cleared name; nothing was erased),
+        Raises EraseFailed, SourceChanged (other bytes lie under a cleared name; nothing of its lot was erased),
         and what the driver raises.
         """
-        clearances: list[Clearance] = []
+        account = _Account()
         retained: dict[RecordingId, str] = {}
+        lot: list[Clearance] = []
         async for entry in self.journal.each_entry(last_session=self.session):
             if not entry.is_on_card:
                 continue
             try:
-                clearances.append(await self._clear(entry, now))
+                lot.append(await self._clear(entry, now))
             except NotCleared as refusal:
                 retained[entry.recording] = refusal.reason
-        if clearances:
-            await self._intend(clearances)
-        wiped = await wipe(self.storage, clearances)
+            if len(lot) == _RECORDINGS_PER_LOT:
+                account.add(await self._erase_lot(lot))
+                lot = []
+                if account.still_listed:
+                    break
+        if lot or account.room is None:
+            account.add(await self._erase_lot(lot))
+        return await self._close(account, retained)
+
+    async def _close(self, account: _Account, retained: dict[RecordingId, str]) -> Erasure:
+        if account.room is None:
+            raise RuntimeError("the card's room was never measured")
+        room = account.room
+        await self.journal.append(
+            facts.SpaceMeasured(
+                session=self.session, before=room.before, after=room.after, erased_bytes=room.erased_bytes
+            )
+        )
+        if account.still_listed:
+            raise EraseFailed(f"The card still lists {account.still_listed[0]!r} after it was erased.")
+        return Erasure(account.erased_count, room, retained)
+
+    async def _erase_lot(self, lot: list[Clearance]) -> Wiped:
+        if lot:
+            await self._intend(lot)
+        wiped = await wipe(self.storage, lot)
         await self._write_down(wiped)
-        if wiped.still_listed:
-            raise EraseFailed(f"The card still lists {wiped.still_listed[0]!r} after it was erased.")
-        return Erasure(wiped=wiped, retained=retained)
+        return wiped
 
     async def _clear(self, entry: LedgerEntry, now: datetime) -> Clearance:
         if entry.state is not Custody.ACCEPTED or entry.receipt is None or entry.digest is None:
@@ -97,18 +140,17 @@ class Eraser:
         await self.journal.append(facts.SourceConfirmed(source=source))
         return source
 
-    async def _intend(self, clearances: list[Clearance]) -> None:
-        intents = [facts.WipeIntended(session=self.session, recording=one.recording) for one in clearances]
-        for start in range(0, len(intents), _FACTS_PER_TRANSACTION):
-            await self.journal.append(*intents[start : start + _FACTS_PER_TRANSACTION])
+    async def _intend(self, lot: list[Clearance]) -> None:
+        for some in _in_transactions(lot):
+            intents = [facts.WipeIntended(session=self.session, recording=one.recording) for one in some]
+            await self.journal.append(*intents)
         await self.sign_chain("before wipe")
 
     async def _write_down(self, wiped: Wiped) -> None:
-        done = [facts.RecordingErased(recording=one, session=self.session) for one in wiped.erased]
-        for start in range(0, len(done), _FACTS_PER_TRANSACTION):
-            await self.journal.append(*done[start : start + _FACTS_PER_TRANSACTION])
-        await self.journal.append(
-            facts.SpaceMeasured(
-                session=self.session, before=wiped.before, after=wiped.after, erased_bytes=wiped.erased_bytes
-            )
-        )
+        for some in _in_transactions(wiped.erased):
+            await self.journal.append(*[facts.RecordingErased(recording=one, session=self.session) for one in some])
+
+
+def _in_transactions(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(many), _FACTS_PER_TRANSACTION):
+        yield many[start : start + _FACTS_PER_TRANSACTION]

@@ -28,7 +28,14 @@ from dockd.dock.usb_descriptors import DescriptorsMalformed, parse_descriptors
 from dockd.dock.usb_policy import UsbConfig, check_interfaces
 from dockd.dock.worker import CameraThread
 from dockd.driver_api import Volume
-from dockd.errors import CameraGone, CardUnreadable, DriverTimeout, ForbiddenDevice, ServiceFailed
+from dockd.errors import (
+    CameraGone,
+    CardUnreadable,
+    CardWriteProtected,
+    DriverTimeout,
+    ForbiddenDevice,
+    ServiceFailed,
+)
 from dockd.model.camera import Port
 from dockd.section import Section
 
@@ -120,16 +127,18 @@ class HostPrivilege:
     async def set_block_read_only(self, device_node: Path, read_only: bool) -> None:
         """Block (or allow) writing at the block layer, and ask the kernel whether it took.
 
-        For a partition this holds for its whole disk too. Raises CardUnreadable, CameraGone, DriverTimeout.
+        For a partition this holds for its whole disk too. Raises CardWriteProtected (the device itself refuses
+        writing), CardUnreadable, CameraGone, DriverTimeout.
         """
         _check_block_device(device_node)
         try:
             is_read_only = await self._act(_switch_writing, device_node, read_only)
         except OSError as error:
             _raise_in_words(error, device_node, f"The card at {device_node} could not be switched", {})
-        if is_read_only != read_only:
-            state = "protected against" if read_only else "opened for"
-            raise CardUnreadable(f"The card at {device_node} could not be {state} writing.")
+        if is_read_only and not read_only:
+            raise CardWriteProtected(f"The card at {device_node} is protected against writing.")
+        if read_only and not is_read_only:
+            raise CardUnreadable(f"The card at {device_node} could not be protected against writing.")
 
     async def mount(self, volume: Volume, *, read_only: bool) -> Path:
         """Mount at a new private mount point and return it.

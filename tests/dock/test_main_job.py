@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dockd.clock import SystemClock
+from dockd.dock import erasure
 from dockd.dock.policy import Retain
 from dockd.errors import AlreadyHolding, NotFound, NothingReady
 from dockd.model import facts
@@ -30,6 +31,9 @@ class UnsynchronisedClock(SystemClock):
 
     def moment(self) -> Moment:
         return super().moment().model_copy(update={"clock_sync": ClockSync.UNSYNCHRONISED})
+
+
+WIPING = (facts.WipeIntended, facts.RecordingErased)
 
 
 def kinds(rig: DockRig, kind: type) -> list:
@@ -69,6 +73,23 @@ async def test_states_are_walked_in_order_without_short_cuts_also_for_an_empty_c
         "ready",
     ]
     assert moves == list(itertools.pairwise(path))
+
+
+async def test_a_card_with_many_recordings_is_emptied_in_lots_each_intended_before_it_is_erased(
+    rig: DockRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "_RECORDINGS_PER_LOT", 3)
+    monkeypatch.setattr(erasure, "_FACTS_PER_TRANSACTION", 2)
+    rig.camera("A1", {f"DCIM/{number}.MP4": os.urandom(300_000 + number) for number in range(8)})
+    async with rig.run():
+        rig.dock("A1", 1)
+        bay = await rig.until_state(1, "ready")
+        assert bay.recordings_erased == 8
+    rig.oracle.check_finished()
+    acts = [type(one.fact).__name__[0] for one in rig.oracle.facts() if isinstance(one.fact, WIPING)]
+    assert "".join(acts) == "WWWRRR" + "WWWRRR" + "WWRR"
+    (measured,) = kinds(rig, facts.SpaceMeasured)
+    assert measured.after.free_bytes - measured.before.free_bytes >= measured.erased_bytes == sum(range(8)) + 2_400_000
 
 
 async def test_you_may_go_is_said_when_all_is_verified_here_and_not_before(rig: DockRig) -> None:

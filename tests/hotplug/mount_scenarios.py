@@ -16,7 +16,7 @@ from dockd.dock import kernel_calls
 from dockd.dock.privilege import HostPrivilege, PrivilegeConfig
 from dockd.dock.usb_policy import UsbConfig
 from dockd.driver_api import Volume
-from dockd.errors import CameraGone, CardUnreadable, DriverTimeout
+from dockd.errors import CameraGone, CardUnreadable, CardWriteProtected, DriverTimeout
 
 CARD_BYTES = 8 * 1024 * 1024
 
@@ -221,6 +221,21 @@ async def test_protection_that_did_not_take_is_noticed(
     monkeypatch.setattr(kernel_calls, "set_block_read_only", lambda _node, _read_only: None)
     with pytest.raises(CardUnreadable, match="could not be protected"):
         await room.set_block_read_only(card.device_node, True)
+
+
+async def test_card_whose_own_switch_is_set_is_told_and_read_but_never_written(
+    room: HostPrivilege, card: Volume, tmp_path: Path
+) -> None:
+    locked = Path(run("losetup", "--find", "--show", "--read-only", str(tmp_path / "card.img")).strip())
+    try:
+        await room.set_block_read_only(locked, True)
+        mount_point = await room.mount(Volume(locked, "ext4", None), read_only=True)
+        assert (mount_point / "DCIM" / "A.MP4").read_bytes() == b"footage"
+        await room.unmount(mount_point)
+        with pytest.raises(CardWriteProtected, match="protected against writing"):
+            await room.set_block_read_only(locked, False)
+    finally:
+        run("losetup", "--detach", str(locked))
 
 
 async def test_protecting_a_partition_protects_its_whole_disk(room: HostPrivilege, tmp_path: Path) -> None:

@@ -19,15 +19,26 @@ _SLACK_PERCENT = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """The card's room before and after an erasing, beside what was erased."""
+
+    before: SpaceReading
+    after: SpaceReading
+    erased_bytes: int
+
+    def then(self, later: Room) -> Room:
+        """This erasing and the one that followed it, taken as one."""
+        return Room(self.before, later.after, self.erased_bytes + later.erased_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class Wiped:
     """What erasing did, as the card itself tells afterwards."""
 
     erased: tuple[RecordingId, ...]
     still_listed: tuple[str, ...]
     """Path texts of cleared recordings that the card still lists."""
-    before: SpaceReading
-    after: SpaceReading
-    erased_bytes: int
+    room: Room
 
 
 async def wipe(storage: Storage, clearances: Sequence[Clearance]) -> Wiped:
@@ -47,20 +58,18 @@ async def wipe(storage: Storage, clearances: Sequence[Clearance]) -> Wiped:
     return Wiped(
         erased=tuple(clearance.recording for clearance in gone),
         still_listed=tuple(clearance.path.text for clearance in clearances if clearance.path in listed),
-        before=before,
-        after=after,
-        erased_bytes=sum(clearance.size_bytes for clearance in gone),
+        room=Room(before, after, sum(clearance.size_bytes for clearance in gone)),
     )
 
 
-def check_space_freed(wiped: Wiped) -> None:
+def check_space_freed(room: Room) -> None:
     """Raise SpaceNotFreed when the card has clearly less free space than was erased.
 
     A camera whose protected or damaged files keep their space would fill up in service.
     """
-    freed = wiped.after.free_bytes - wiped.before.free_bytes
-    slack = _SLACK_BYTES + wiped.erased_bytes * _SLACK_PERCENT // 100
-    if freed + slack < wiped.erased_bytes:
+    freed = room.after.free_bytes - room.before.free_bytes
+    slack = _SLACK_BYTES + room.erased_bytes * _SLACK_PERCENT // 100
+    if freed + slack < room.erased_bytes:
         raise SpaceNotFreed(
-            f"{wiped.erased_bytes} bytes were erased from the card, but it reports only {freed} bytes more free space."
+            f"{room.erased_bytes} bytes were erased from the card, but it reports only {freed} bytes more free space."
         )

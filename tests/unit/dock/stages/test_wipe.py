@@ -68,7 +68,7 @@ async def test_only_cleared_files_are_erased() -> None:
     wiped = await wipe(card, [cleared(one, 5)])
     assert set(card.files) == {two}
     assert len(wiped.erased) == 1
-    assert (wiped.erased_bytes, wiped.still_listed) == (5, ())
+    assert (wiped.room.erased_bytes, wiped.still_listed) == (5, ())
 
 
 async def test_nothing_cleared_never_opens_the_card_for_writing() -> None:
@@ -84,7 +84,7 @@ async def test_file_that_stays_listed_is_not_called_erased() -> None:
     wiped = await wipe(card, [cleared(one, 5), cleared(two, 6)])
     assert wiped.still_listed == ("2.MP4",)
     assert len(wiped.erased) == 1
-    assert wiped.erased_bytes == 5
+    assert wiped.room.erased_bytes == 5
 
 
 async def test_file_already_absent_counts_as_gone() -> None:
@@ -105,11 +105,11 @@ async def test_card_that_frees_no_space_is_found_out() -> None:
     (one,) = names("1.MP4")
     wiped = await wipe(Card({one: 8 * MEBIBYTE}, leaks=True), [cleared(one, 8 * MEBIBYTE)])
     with pytest.raises(SpaceNotFreed, match="only 0 bytes more"):
-        check_space_freed(wiped)
+        check_space_freed(wiped.room)
 
 
 async def test_a_little_less_than_erased_is_a_cameras_own_log() -> None:
     (one,) = names("1.MP4")
     wiped = await wipe(Card({one: 8 * MEBIBYTE}), [cleared(one, 8 * MEBIBYTE)])
-    less = SpaceReading(total_bytes=wiped.after.total_bytes, free_bytes=wiped.after.free_bytes - MEBIBYTE)
-    check_space_freed(replace(wiped, after=less))
+    less = SpaceReading(total_bytes=wiped.room.after.total_bytes, free_bytes=wiped.room.after.free_bytes - MEBIBYTE)
+    check_space_freed(replace(wiped.room, after=less))

@@ -1,0 +1,72 @@
+"""The judge: every byte that was ever on a camera's card lies on the card, on a dock's staging disk, or in the store.
+
+Looks from outside: at the cards' images with mtools, at the store's folder on this host, at the guest's disk with
+sha256sum and sqlite3. What must hold is said in `tests/support/oracle.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dockd.model.facts import RecordedFact
+from tests.lab.camera_image import CameraImage
+from tests.lab.guest import Guest
+from tests.support.oracle import Oracle, facts_in
+
+_STATE = "/var/lib/dockd"
+_COPY_JOURNAL = (
+    "import sqlite3, sys; source = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True, timeout=30); "
+    "target = sqlite3.connect(sys.argv[2]); source.backup(target); target.close()"
+)
+
+
+@dataclass
+class Accounts(Oracle):
+    """The books of one dock in the lab. Cards are looked at as they lie in their files."""
+
+    cameras: list[CameraImage] = field(default_factory=list)
+    guest: Guest | None = None
+
+    @classmethod
+    def of(cls, guest: Guest, store: Path, cameras: list[CameraImage], folder: Path) -> Accounts:
+        """The books about these cameras, at this dock and this store."""
+        books = cls([], Path(_STATE), store, folder / "journal.copy", cameras=cameras, guest=guest)
+        for camera in cameras:
+            books.expected.update(camera.recordings)
+        return books
+
+    def on_cards(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for camera in self.cameras:
+            found += camera.on_card()
+        return found
+
+    def in_staging(self) -> set[str]:
+        told = self._inside().shell(f"find {_STATE}/staging -type f -exec sha256sum '{{}}' +")
+        return {line.split()[0] for line in told.splitlines()}
+
+    def facts(self) -> list[RecordedFact]:
+        guest = self._inside()
+        guest.shell("rm -f /root/journal.copy")
+        guest.run("python3", "-c", _COPY_JOURNAL, self.journal_in_guest(), "/root/journal.copy")
+        self.journal.write_bytes(guest.read_file("/root/journal.copy"))
+        return facts_in(self.journal)
+
+    def journal_in_guest(self) -> str:
+        """Path of the journal's database."""
+        return self._inside().shell(f"ls {_STATE}/journal/*.sqlite3").strip()
+
+    def kinds(self) -> Counter[str]:
+        """How many facts of each kind there are."""
+        return Counter(str(one.fact.kind) for one in self.facts())
+
+    def facts_of(self, kind: str) -> list[dict[str, Any]]:
+        """Every fact of one kind, as in JSON."""
+        return [one.fact.model_dump(mode="json") for one in self.facts() if one.fact.kind == kind]
+
+    def _inside(self) -> Guest:
+        assert self.guest is not None
+        return self.guest

@@ -1,0 +1,68 @@
+"""What every scenario of the lab gets: a scene of its own on the one lab of this run.
+
+A guest per scenario: it goes on from a saved state within seconds, and no scenario sees what another left behind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.centre import ROOT
+from tests.lab.lab import Lab, LabUnavailable, Scene
+
+_HERE = Path(__file__).parent
+_SCENES = pytest.StashKey[Scene]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here needs the lab."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.lab)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The laboratory. `LAB_ACCELERATOR=kvm` where a guest really runs under it; `LAB_CACHE` for another cache;
+    `LAB_PACKAGE` to try a package as it was delivered instead of one built from the sources."""
+    cache = Path(os.environ.get("LAB_CACHE", ROOT / ".cache" / "lab")).resolve()
+    try:
+        given = os.environ.get("LAB_PACKAGE")
+        return Lab(cache, os.environ.get("LAB_ACCELERATOR", "tcg"), Path(given).resolve() if given else None)
+    except LabUnavailable as missing:
+        pytest.skip(f"the lab cannot be had: {missing}")
+
+
+@pytest.fixture
+def scene(lab: Lab, request: pytest.FixtureRequest, seed: int) -> Iterator[Scene]:
+    """The place of this scenario."""
+    scene = Scene(lab, request.node.name, seed)
+    request.node.stash[_SCENES] = scene
+    try:
+        yield scene
+    finally:
+        scene.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A scenario that held must also have left a log without a bug in it."""
+    yield
+    if scene := item.stash.get(_SCENES, None):
+        scene.check_sound()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the guest's log of a scenario that failed, and say where it is."""
+    report = yield
+    scene = item.stash.get(_SCENES, None)
+    if scene is not None and call.when == "call" and report.failed:
+        report.sections.append(("lab", f"The guest's log is kept in {scene.keep_logs()}"))
+    return report

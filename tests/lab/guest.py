@@ -1,0 +1,207 @@
+"""A dock host in a virtual machine: its commands, its page, its bays, its power switch.
+
+Knows what the lab's installation put into the guest (see `installation.py`). Must not know scenarios.
+"""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dockd.wire.status import BayStatus, DockStatus
+from tests.lab.bay import Bay, all_bays
+from tests.lab.camera_image import CameraImage
+from tests.lab.centre import Centre
+from tests.lab.machine import Hardware, Machine, MachineEnded
+
+PAGE_PORT = 8480
+CENTRE_PORT = 8490
+_LOOK_AGAIN_SECONDS = 0.1
+_UNSOUND = ("Traceback (most recent call last)", "internal-error", "kernel BUG", "Oops:", "Watchdog timeout")
+
+
+class Guest:
+    """A running dock host. To be ended with `close` whatever happens."""
+
+    def __init__(self, hardware: Hardware, page_port: int) -> None:
+        self._hardware = hardware
+        self._page_port = page_port
+        self._centre: Centre | None = None
+        self._start(hardware)
+
+    def _start(self, hardware: Hardware) -> None:
+        self.machine = Machine(hardware)
+        self.bays = all_bays(self.machine)
+        self.workbench = Bay.workbench(self.machine)
+
+    # --- inside ---------------------------------------------------------------------------------------
+
+    def run(self, *argv: str, stdin: str = "", timeout_seconds: float = 60.0) -> str:
+        """What a program in the guest prints. Fails with its complaint when it ends with another status than 0."""
+        told = self.machine.agent(list(argv), stdin=stdin, timeout_seconds=timeout_seconds)
+        assert told["status"] == 0, (
+            f"{' '.join(argv)} in the guest: status {told['status']}\n{told['output']}{told['errors']}"
+        )
+        return str(told["output"])
+
+    def shell(self, script: str, *arguments: str, timeout_seconds: float = 60.0) -> str:
+        """What a shell script in the guest prints. Fails when one of its commands does."""
+        return self.run("sh", "-euc", script, "sh", *arguments, timeout_seconds=timeout_seconds)
+
+    def status_of(self, *argv: str, timeout_seconds: float = 60.0) -> tuple[int, str]:
+        """Exit status of a program in the guest, and what it printed and complained about."""
+        told = self.machine.agent(list(argv), timeout_seconds=timeout_seconds)
+        return told["status"], f"{told['output']}{told['errors']}"
+
+    def read_file(self, path: str) -> bytes:
+        """Content of a file in the guest."""
+        return base64.b64decode(self.run("base64", "-w0", path))
+
+    def write_file(self, path: str, text: str) -> None:
+        """Write a file in the guest."""
+        self.shell('printf "%s" "$2" > "$1"', path, text)
+
+    def fill_exfat(self, camera: CameraImage) -> None:
+        """Let the guest's kernel write the recordings onto an exFAT card, at a port that is no bay."""
+        self.workbench.dock(camera)
+        node = self.until_output("lsblk -rnpo NAME,FSTYPE,LABEL | awk '$2 == \"exfat\" {print $1}'", "the card's disk")
+        self.shell('mkdir -p /mnt/card && mount -t exfat -o noatime "$1" /mnt/card', node)
+        for clip in sorted(camera.unfilled.rglob("*.MP4")):
+            path = f"/mnt/card/{clip.relative_to(camera.unfilled)}"
+            self.shell('mkdir -p "$(dirname "$1")"', path)
+            self.run("sh", "-c", 'base64 -d > "$1"', "sh", path, stdin=base64.b64encode(clip.read_bytes()).decode())
+        self.shell("umount /mnt/card && sync")
+        self.workbench.pull()
+        shutil.rmtree(camera.unfilled)
+
+    def until_output(self, script: str, what: str, seconds: float = 30.0) -> str:
+        """Wait until a shell script prints something."""
+        end = time.monotonic() + seconds
+        while not (found := self.machine.agent(["sh", "-c", script])["output"].strip()):
+            assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        return str(found)
+
+    # --- the dock's page ---------------------------------------------------------------------------------
+
+    def status(self) -> DockStatus | None:
+        """What the page's API shows; None while no dock answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._page_port}/api/v1/status", timeout=30) as answer:
+                return DockStatus.model_validate_json(answer.read())
+        except (OSError, urllib.error.URLError):
+            return None
+
+    def bay_status(self, bay: str) -> BayStatus | None:
+        """One bay as the page shows it."""
+        shown = self.status()
+        return next((one for one in shown.bays if one.bay == bay), None) if shown else None
+
+    def until(self, holds: Callable[[DockStatus], bool], what: str, seconds: float = 60.0) -> DockStatus:
+        """Wait until the page shows it; fails with what it shows instead."""
+        end = time.monotonic() + seconds
+        last: DockStatus | None = None
+        while True:
+            shown = self.status()
+            if shown is not None and holds(shown):
+                return shown
+            last = shown or last
+            if time.monotonic() > end:
+                bays = [
+                    f"{one.bay}: {one.state} {one.words}" for one in (last.bays if last else ()) if one.state != "empty"
+                ]
+                raise AssertionError(
+                    f"waited {seconds:g} s for: {what}\n" + "\n".join(bays or ["the page shows nothing"])
+                )
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def until_state(self, bay: Bay, *states: str, seconds: float = 60.0) -> BayStatus:
+        """Wait until a bay is in one of the states, and return it."""
+        shown = self.until(
+            lambda dock: any(one.bay == bay.name and one.state in states for one in dock.bays),
+            f"bay {bay.name} to be {' or '.join(states)}",
+            seconds,
+        )
+        return next(one for one in shown.bays if one.bay == bay.name)
+
+    def until_empty(self, seconds: float = 60.0) -> None:
+        """Wait until no bay shows anything, and the centre has every fact."""
+        self.until(
+            lambda dock: all(one.state == "empty" for one in dock.bays) and dock.facts == dock.facts_at_centre,
+            "all bays to be empty and every fact to be at the centre",
+            seconds,
+        )
+
+    # --- the world around it -----------------------------------------------------------------------------
+
+    def connect(self, centre: Centre) -> None:
+        """Let the dock reach `centre` at the address in its configuration: the guest's own port 8490."""
+        self._centre = centre
+        self.run(
+            *(
+                "systemd-run",
+                "--quiet",
+                "--unit=centre-link",
+                f"--socket-property=ListenStream=127.0.0.1:{CENTRE_PORT}",
+            ),
+            *("/usr/lib/systemd/systemd-socket-proxyd", f"10.0.2.2:{centre.port}"),
+        )
+
+    def disconnect(self) -> None:
+        """Cut the line to the centre."""
+        self._centre = None
+        self.run("systemctl", "stop", "centre-link.socket", "centre-link.service")
+
+    def set_clock(self, at: datetime | None = None) -> None:
+        """Set the guest's clock (now), and forget nothing else."""
+        self.run("date", "--utc", "--set", f"{at or datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}")
+
+    def cut_power(self) -> None:
+        """The plug is pulled."""
+        self.machine.kill()
+
+    def boot(self, docked: Mapping[str, CameraImage] | None = None, seconds: float = 120.0) -> None:
+        """Switch the host on again with the same disk and `docked` in its bays; wait until its dock shows its page."""
+        self._start(replace(self._hardware, saved_state=None))
+        for bay, camera in (docked or {}).items():
+            self.bays[bay].dock(camera)
+        self.run("true", timeout_seconds=seconds)
+        if self._centre is not None:
+            self.connect(self._centre)
+        self.until(lambda dock: True, "the dock's page after the start", seconds)
+
+    # --- the end -----------------------------------------------------------------------------------------
+
+    def check_sound(self) -> None:
+        """Fails when the console, on which everything is logged, tells of a bug."""
+        text = self.machine.console.read_text(encoding="utf-8", errors="replace")
+        for sign in _UNSOUND:
+            at = text.find(sign)
+            assert at < 0, f"the guest's log tells of {sign!r}:\n{text[max(0, at - 500) : at + 3000]}"
+
+    def keep_logs(self, folder: Path) -> None:
+        """Write what the guest can tell to `folder`, beside the console that is there already."""
+        for name, argv in (
+            ("journal.txt", ["journalctl", "--no-pager", "-b", "-o", "short-precise"]),
+            ("status.txt", ["systemctl", "status", "--no-pager", "dockd.service"]),
+            ("devices.txt", ["sh", "-c", "lsusb -t; lsblk -f; ls -l /sys/bus/usb/devices; df -h; mount"]),
+        ):
+            try:
+                told = self.machine.agent(argv, timeout_seconds=30.0)
+            except (MachineEnded, OSError, AssertionError) as failure:
+                (folder / name).write_text(f"not to be had: {failure}\n", encoding="utf-8")
+            else:
+                (folder / name).write_text(f"{told['output']}{told['errors']}", encoding="utf-8")
+        shown = self.status()
+        (folder / "status.json").write_text(shown.model_dump_json(indent=2) if shown else "null", encoding="utf-8")
+
+    def close(self) -> None:
+        """Switch it off."""
+        self.machine.kill()

@@ -1,0 +1,229 @@
+"""Installs the project's own package in a fresh guest, as an administrator would, and keeps the running host.
+
+The install guide is followed word for word to just before its first camera; what comes of it is made fit for the lab:
+the beginning of every scenario, a dock host with its daemon at work and nothing in its bays. Both are saved with memory
+and all, so that a scenario begins within seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.lab import guide
+from tests.lab.bay import kernel_paths
+from tests.lab.camera_image import CameraImage
+from tests.lab.centre import ROOT, make_centre, pinned_store
+from tests.lab.guest import CENTRE_PORT, PAGE_PORT, Guest
+from tests.lab.guest_image import GuestImage, kept
+from tests.lab.machine import HUBS, Hardware, command_line, make_overlay
+
+_SOURCES = ("dockd", "drivers", "migrations", "deploy", "docs", "setup.cfg", "requirements-run.lock", "CHANGELOG.md")
+_START_SECONDS = 180.0
+
+GUIDE = ROOT / "docs" / "install.md"
+WHICH_BAY = "Which port is which bay"
+FIRST_CAMERA = "The first camera"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedHost:
+    """A host that was running when it was saved; its disk and its memory are never changed."""
+
+    disk: Path
+    state: Path
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledDock:
+    """A dock host that was installed once."""
+
+    image: GuestImage
+    by_guide: SavedHost
+    """As the install guide leaves it before the first camera, its centre beside it."""
+    for_scenarios: SavedHost
+    """With every bay of the lab, short pauses, and its centre elsewhere."""
+    centre: Path
+    """What scenarios copy their centre from."""
+    package: Path
+
+
+def build_package(cache: Path) -> Path:
+    """The .deb of the sources as they are now, from the project's own build."""
+    key = hashlib.sha256()
+    for source in _SOURCES:
+        place = ROOT / source
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                key.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
+    with kept(cache, "package", key.hexdigest()[:16]) as folder:
+        if folder.is_new:
+            command = [sys.executable, "deploy/deb/build.py", "--folder", str(folder.path)]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"the package cannot be built:\n{done.stdout}{done.stderr}"
+    (package,) = folder.path.glob("dockd_*.deb")
+    return package
+
+
+def package_dependencies(package: Path) -> list[str]:
+    """Names of the Debian packages that it needs."""
+    told = subprocess.run(["dpkg-deb", "--field", str(package), "Depends"], capture_output=True, text=True, check=True)
+    return [one.split()[0] for one in told.stdout.replace("|", ",").split(",") if one.strip()]
+
+
+def installed_dock(cache: Path, image: GuestImage, package: Path, folder: Path, accelerator: str) -> InstalledDock:
+    """The installed host for this package and guest; made when it is not there. `folder` is for sockets and logs."""
+    # A saved state fits only the very same hardware.
+    hardware = command_line(Hardware(image, Path("disk"), Path("folder"), accelerator=accelerator))
+    key = hashlib.sha256(package.read_bytes() + json.dumps(hardware).encode())
+    for file in (Path(__file__), Path(guide.__file__)):
+        key.update(file.read_bytes())
+    with kept(cache, "dock", key.hexdigest()[:16]) as place:
+        if place.is_new:
+            by_guide, for_scenarios = _saved_hosts(place.path)
+            hardware_of_guide = Hardware(image, by_guide.disk, folder, accelerator=accelerator)
+            _install(hardware_of_guide, package, by_guide)
+            make_overlay(for_scenarios.disk, by_guide.disk, "qcow2", backing_name=by_guide.disk.name)
+            make_centre(place.path / "centre")
+            _make_fit_for_scenarios(
+                replace(hardware_of_guide, disk=for_scenarios.disk, saved_state=by_guide.state),
+                place.path / "centre",
+                for_scenarios,
+            )
+    return InstalledDock(image, *_saved_hosts(place.path), place.path / "centre", package)
+
+
+def _saved_hosts(folder: Path) -> tuple[SavedHost, SavedHost]:
+    return (
+        SavedHost(folder / "guide.qcow2", folder / "guide.state"),
+        SavedHost(folder / "lab.qcow2", folder / "lab.state"),
+    )
+
+
+def _install(hardware: Hardware, package: Path, result: SavedHost) -> None:
+    """Follow the guide on a bare Debian, to just before its first camera."""
+    make_overlay(hardware.disk, hardware.image.disk, "raw")
+    transfer = hardware.folder / "transfer.tar"
+    with tarfile.open(transfer, "w") as archive:
+        archive.add(package, package.name)
+    camera = CameraImage.make(hardware.folder, "BWC0001", seed=1)
+    with _running(hardware) as guest:
+        guest.run("systemctl", "is-system-running", "--wait", timeout_seconds=_START_SECONDS)
+        guest.workbench.put_disk(transfer, "TRANSFER")
+        node = guest.until_output(
+            "lsblk -rndpo NAME,TRAN | awk '$2 == \"usb\" {print $1}'", "the disk with the package"
+        )
+        guest.run("tar", "-xf", node, "-C", "/root")
+        guest.workbench.pull()
+        for title, blocks in guide.blocks_by_heading(GUIDE).items():
+            if title == FIRST_CAMERA:
+                break
+            for block in blocks:
+                if title == WHICH_BAY:
+                    _teach_bays(guest, block, camera)
+                else:
+                    follow(guest, block)
+        guest.machine.save_state(result.state)
+
+
+def _make_fit_for_scenarios(hardware: Hardware, centre: Path, result: SavedHost) -> None:
+    """Another name, another centre, every bay of the lab; the journal begins anew."""
+    with _running(hardware) as guest:
+        guest.set_clock()
+        guest.run("systemctl", "disable", "--now", "dockd-central.service", timeout_seconds=_START_SECONDS)
+        guest.run("systemctl", "stop", "dockd.service", timeout_seconds=_START_SECONDS)
+        guest.shell("rm -rf /var/lib/dockd/* /var/lib/dockd-central/*")
+        guest.write_file("/etc/dockd/dockd.toml", dock_toml(pinned_store(centre)))
+        guest.write_file("/etc/dockd/bays.toml", bays_toml())
+        guest.run("dockd", "bays", "rules", "--write")
+        guest.shell("udevadm control --reload && udevadm trigger --action=add -s usb -s block && udevadm settle")
+        guest.run("systemctl", "start", "dockd.service", timeout_seconds=_START_SECONDS)
+        guest.shell("sync; echo 3 > /proc/sys/vm/drop_caches; cat /usr/lib/dockd/venv/bin/dockd > /dev/null; sync")
+        guest.machine.save_state(result.state)
+
+
+def follow(guest: Guest, block: str) -> str:
+    """Run one block of the guide as it stands, where the administrator is; what it prints."""
+    return guest.shell(f"cd /root\n{block}", timeout_seconds=_START_SECONDS)
+
+
+def _teach_bays(guest: Guest, block: str, camera: CameraImage) -> None:
+    """Run the guide's block, putting the camera into each bay when asked."""
+    with ThreadPoolExecutor(1) as running:
+        done = running.submit(follow, guest, f"{{\n{block}\n}} > /root/learning.txt")
+        for name in ("1", "2", "3", "4"):
+            guest.until_output(
+                f"grep -F 'into bay {name}.' /root/learning.txt || true", f"bay {name} to be asked for", _START_SECONDS
+            )
+            guest.bays[name].dock(camera)
+            guest.until_output(
+                f"grep -F 'Bay {name} is USB port' /root/learning.txt || true",
+                f"bay {name} to be known",
+                _START_SECONDS,
+            )
+            guest.bays[name].pull()
+        done.result()
+
+
+@contextmanager
+def _running(hardware: Hardware) -> Iterator[Guest]:
+    guest = Guest(hardware, page_port=0)
+    try:
+        yield guest
+    except BaseException:
+        guest.keep_logs(hardware.folder)
+        raise
+    finally:
+        guest.close()
+
+
+def dock_toml(pinned: dict[str, str], dock: str = "lab-dock") -> str:
+    """The configuration of the lab's dock host: short pauses, everything else as delivered."""
+    return f"""\
+[dock]
+id = "{dock}"
+site = "Laboratory"
+
+[centre]
+url = "http://127.0.0.1:{CENTRE_PORT}"
+store = {json.dumps(pinned["store"])}
+key = {json.dumps(pinned["key"])}
+public_key = {json.dumps(pinned["public_key"])}
+
+[policy]
+retry_seconds = [2, 5]
+
+[staging]
+floor_bytes = 200_000_000
+
+[copying]
+checkpoint_interval_seconds = 2.0
+
+[uploader]
+longest_retry_seconds = 2.0
+
+[reporter]
+heartbeat_seconds = 2.0
+longest_retry_seconds = 2.0
+
+[usb]
+hubs = [{", ".join(f'"1-{hub}"' for hub in range(1, HUBS + 1))}]
+
+[kiosk]
+host = "0.0.0.0"
+port = {PAGE_PORT}
+allow_other_hosts = true
+"""
+
+
+def bays_toml() -> str:
+    """The bay map of the lab's hubs."""
+    return "".join(f'[[bay]]\nname = "{name}"\nport = "{path}"\n\n' for name, path in kernel_paths().items())

@@ -1,0 +1,126 @@
+"""The laboratory: where the guests come from, and where their logs go.
+
+Composition root of `tests/lab`: builds or finds the guest image, the package and the installed host, and hands out
+guests, centres and cameras to scenarios.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.lab.accounts import Accounts
+from tests.lab.camera_image import CameraImage
+from tests.lab.centre import Centre, free_port
+from tests.lab.guest import PAGE_PORT, Guest
+from tests.lab.guest_image import LabUnavailable, guest_image
+from tests.lab.installation import InstalledDock, SavedHost, build_package, installed_dock, package_dependencies
+from tests.lab.machine import Hardware, check_programs, make_overlay
+
+__all__ = ["Lab", "LabUnavailable", "Scene"]
+
+
+class Lab:
+    """Everything that scenarios share. Raises LabUnavailable naming what this host lacks."""
+
+    def __init__(self, cache: Path, accelerator: str = "tcg", package: Path | None = None) -> None:
+        check_programs()
+        self.cache = cache
+        self.accelerator = accelerator
+        package = package or build_package(cache)
+        image = guest_image(cache, package_dependencies(package))
+        with tempfile.TemporaryDirectory(prefix="lab-") as folder:
+            try:
+                self.installed: InstalledDock = installed_dock(cache, image, package, Path(folder), accelerator)
+            except BaseException:
+                kept_logs = cache / "logs" / "installation"
+                shutil.rmtree(kept_logs, ignore_errors=True)
+                shutil.copytree(folder, kept_logs, ignore=shutil.ignore_patterns("*.tar", "qmp", "agent"))
+                print(f"\nThe guest's log is kept in {kept_logs}")
+                raise
+
+
+class Scene:
+    """One scenario's guests, centre and cameras. To be ended with `close` whatever happens."""
+
+    def __init__(self, lab: Lab, name: str, seed: int) -> None:
+        self._lab = lab
+        self._name = name
+        self.seed = seed
+        self.dice = random.Random(f"{seed} {name}")
+        # Unix sockets need a short path.
+        self.folder = Path(tempfile.mkdtemp(prefix="lab-"))
+        self.guests: list[Guest] = []
+        self.cameras: list[CameraImage] = []
+        self.centre = Centre(lab.installed.centre, self.folder, self.folder / "centre.log")
+
+    def start_guest(self, *, is_power_cut_planned: bool = False) -> Guest:
+        """A dock host that was just set up, connected to the centre. A second one is the very same host again."""
+        guest = self._restore(self._lab.installed.for_scenarios, is_power_cut_planned=is_power_cut_planned)
+        guest.connect(self.centre)
+        guest.until(lambda dock: dock.is_centre_reachable, "the dock to reach the centre")
+        return guest
+
+    def start_by_guide(self) -> Guest:
+        """A dock host as the install guide leaves it: its centre beside it, its page on its own loopback only."""
+        return self._restore(self._lab.installed.by_guide)
+
+    def _restore(self, host: SavedHost, *, is_power_cut_planned: bool = False) -> Guest:
+        installed = self._lab.installed
+        place = self.folder / f"guest-{len(self.guests) + 1}"
+        place.mkdir()
+        make_overlay(place / "disk.qcow2", host.disk, "qcow2")
+        page_port = free_port()
+        hardware = Hardware(
+            installed.image,
+            place / "disk.qcow2",
+            place,
+            is_power_cut_planned=is_power_cut_planned,
+            saved_state=host.state,
+            forwards=((page_port, PAGE_PORT),),
+            accelerator=self._lab.accelerator,
+        )
+        guest = Guest(hardware, page_port)
+        self.guests.append(guest)
+        guest.set_clock()
+        return guest
+
+    def camera(self, serial: str, **options: Any) -> CameraImage:
+        """A camera with recordings that no other camera has; options as of `CameraImage.make`."""
+        camera = CameraImage.make(self.folder, serial, seed=self.seed, **options)
+        self.cameras.append(camera)
+        return camera
+
+    def accounts(self, guest: Guest | None = None) -> Accounts:
+        """The books of a dock (the first one) about all cameras of this scene."""
+        return Accounts.of(guest or self.guests[0], self.centre.folder, self.cameras, self.folder)
+
+    def check_sound(self) -> None:
+        """Fails when a guest's log tells of a bug."""
+        for guest in self.guests:
+            guest.check_sound()
+
+    def keep_logs(self) -> Path:
+        """Copy everything that may explain a failure to a folder, and return it."""
+        kept_logs = self._lab.cache / "logs" / re.sub(r"[^A-Za-z0-9_-]+", "-", self._name)[:120]
+        shutil.rmtree(kept_logs, ignore_errors=True)
+        kept_logs.mkdir(parents=True)
+        for guest in self.guests:
+            place = kept_logs / guest.machine.hardware.folder.name
+            place.mkdir()
+            guest.keep_logs(place)
+            for log in guest.machine.hardware.folder.glob("*.log"):
+                shutil.copy(log, place)
+        shutil.copy(self.folder / "centre.log", kept_logs)
+        return kept_logs
+
+    def close(self) -> None:
+        """Switch everything off and clear up."""
+        for guest in self.guests:
+            guest.close()
+        self.centre.stop()
+        shutil.rmtree(self.folder)

@@ -1,0 +1,104 @@
+"""Cameras that leave in the middle: the cable is pulled anywhere, the copy goes on in any bay of any dock."""
+
+from __future__ import annotations
+
+import time
+
+from tests.lab.bay import Bay
+from tests.lab.camera_image import CameraImage
+from tests.lab.centre import pinned_store
+from tests.lab.guest import Guest
+from tests.lab.installation import dock_toml
+from tests.lab.lab import Scene
+
+_SIZE_BYTES = 1_500_000
+_SLOW = 1_000_000
+_AT_ONCE = 5
+
+
+def test_a_cable_pulled_at_twenty_random_offsets_loses_nothing(scene: Scene) -> None:
+    guest = scene.start_guest()
+    cameras = [scene.camera(f"BWC{number:04}", count=1, size_bytes=_SIZE_BYTES) for number in range(1, 21)]
+    offsets = [scene.dice.randrange(_SIZE_BYTES) for _ in cameras]
+    print(f"pulled after this many bytes of each recording: {offsets}")
+    first_bays = list(guest.bays.values())[:_AT_ONCE]
+    for start in range(0, len(cameras), _AT_ONCE):
+        wave = dict(zip(first_bays, zip(cameras[start:], offsets[start:], strict=False), strict=False))
+        _pull_each_at_its_offset(guest, wave)
+        scene.accounts().check_all()
+    for camera in cameras:
+        assert set(camera.on_card()) == set(camera.recordings), (
+            f"{camera.serial} was changed by a copy that was broken off"
+        )
+
+    second_bays = scene.dice.sample(list(guest.bays.values()), len(cameras))
+    for bay, camera in zip(second_bays, cameras, strict=True):
+        bay.dock(camera)
+    for bay in second_bays:
+        guest.until_state(bay, "ready", seconds=120)
+        bay.pull()
+    guest.until_empty()
+    scene.accounts().check_finished()
+
+
+def _pull_each_at_its_offset(guest: Guest, wave: dict[Bay, tuple[CameraImage, int]]) -> None:
+    """Dock all of them on slow cards; pull each when the dock has taken so much of its recording."""
+    for bay, (camera, _) in wave.items():
+        bay.dock(camera, bytes_per_second=_SLOW)
+    docked = set(wave)
+    end = time.monotonic() + 90
+    while docked:
+        shown = guest.status()
+        assert shown is not None
+        assert time.monotonic() < end, f"no transfer in {[bay.name for bay in docked]}"
+        taken = {
+            one.bay: one.progress.done_bytes if one.progress else 0 for one in shown.bays if one.state == "offloading"
+        }
+        for bay in list(docked):
+            if bay.name in taken and taken[bay.name] >= min(wave[bay][1], _SIZE_BYTES - _SLOW // 4):
+                bay.pull()
+                docked.discard(bay)
+        time.sleep(0.02)
+    guest.until_empty()
+
+
+def test_a_camera_half_copied_goes_on_in_another_bay(scene: Scene) -> None:
+    guest = scene.start_guest()
+    camera = scene.camera("BWC0001", count=2, size_bytes=4_000_000)
+    _pull_each_at_its_offset(guest, {guest.bays["2"]: (camera, 3_000_000)})
+    scene.accounts().check_all()
+    guest.bays["20"].dock(camera)
+    shown = guest.until_state(guest.bays["20"], "ready")
+    assert shown.camera == "massstorage:BWC0001"
+    guest.bays["20"].pull()
+    guest.until_empty()
+    books = scene.accounts()
+    books.check_finished()
+    assert books.kinds()["CameraUndocked"] == 2
+    assert len(books.facts_of("RecordingListed")) == 2, "the other bay took the camera's recordings for new ones"
+
+
+def test_a_camera_half_copied_goes_on_at_another_dock(scene: Scene) -> None:
+    here = scene.start_guest()
+    camera = scene.camera("BWC0001", count=2, size_bytes=3_000_000)
+    _pull_each_at_its_offset(here, {here.bays["1"]: (camera, 3_500_000)})
+    scene.accounts(here).check_all()
+
+    there = scene.start_guest()
+    _make_another_dock(scene, there, "lab-dock-2")
+    there.bays["1"].dock(camera)
+    there.until_state(there.bays["1"], "ready")
+    there.bays["1"].pull()
+    there.until_empty()
+
+    scene.accounts(there).check_finished()
+    scene.accounts(here).check_all()
+
+
+def _make_another_dock(scene: Scene, guest: Guest, dock: str) -> None:
+    """The second guest is the very same host: give it a name and a journal of its own."""
+    guest.run("systemctl", "stop", "dockd.service")
+    guest.shell("rm -rf /var/lib/dockd/*")
+    guest.write_file("/etc/dockd/dockd.toml", dock_toml(pinned_store(scene.centre.folder), dock))
+    guest.run("systemctl", "start", "dockd.service", timeout_seconds=120)
+    guest.until(lambda shown: shown.dock == dock and shown.is_centre_reachable, "the other dock")

@@ -1,0 +1,53 @@
+"""What happens to the host itself: an upgrade in the middle, a clock that is wrong by years."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from tests.lab.lab import Scene
+
+
+def test_an_upgrade_with_a_camera_half_copied_goes_on_afterwards(scene: Scene) -> None:
+    guest = scene.start_guest()
+    camera = scene.camera("BWC0001", count=2, size_bytes=4_000_000)
+    bay = guest.bays["6"]
+    bay.dock(camera, bytes_per_second=400_000)
+    guest.until(
+        lambda dock: any(one.progress and one.progress.done_bytes > 1_000_000 for one in dock.bays), "half a copy"
+    )
+    before = guest.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service")
+    guest.run("dpkg", "--install", "/root/dockd.deb", timeout_seconds=180)
+    guest.until(lambda dock: True, "the dock's page after the upgrade", seconds=90)
+
+    assert guest.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service") != before
+    scene.accounts().check_all()
+    guest.until_state(bay, "ready", seconds=120)
+    bay.pull()
+    guest.until_empty()
+    books = scene.accounts()
+    books.check_finished()
+    assert books.kinds()["DockStopped"] == 1, "the daemon was not stopped in order"
+    assert books.kinds()["DockStarted"] == 2
+
+
+def test_a_clock_three_years_back_and_not_synchronised_loses_nothing_and_is_told(scene: Scene) -> None:
+    guest = scene.start_guest()
+    guest.run("systemctl", "stop", "dockd.service")
+    long_ago = datetime.now(UTC) - timedelta(days=3 * 365)
+    guest.set_clock(long_ago)
+    guest.run("systemctl", "start", "dockd.service", timeout_seconds=120)
+    guest.until(lambda dock: dock.is_centre_reachable, "the dock to reach the centre", seconds=90)
+    camera = scene.camera("BWC0001")
+    guest.bays["1"].dock(camera)
+    guest.until_state(guest.bays["1"], "ready", seconds=90)
+    guest.bays["1"].pull()
+    guest.until_empty()
+
+    books = scene.accounts()
+    books.check_finished()
+    erased = [one for one in books.facts() if one.fact.kind == "RecordingErased"]
+    assert {one.moment.clock_sync for one in erased} == {"unsynchronised"}
+    assert all(abs(one.moment.at - long_ago) < timedelta(days=1) for one in erased), "the record does not say what was"
+    shown = guest.status()
+    assert shown is not None
+    assert shown.clock_sync == "unsynchronised"
