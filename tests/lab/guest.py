@@ -23,6 +23,8 @@ from tests.lab.machine import Hardware, Machine, MachineEnded
 
 PAGE_PORT = 8480
 CENTRE_PORT = 8490
+PATIENCE_SECONDS = 300.0
+"""A guest without its own hardware is slow, and slower beside other work: what is judged is what happens, not when."""
 _LOOK_AGAIN_SECONDS = 0.1
 _UNSOUND = ("Traceback (most recent call last)", "internal-error", "kernel BUG", "Oops:", "Watchdog timeout")
 
@@ -43,7 +45,7 @@ class Guest:
 
     # --- inside ---------------------------------------------------------------------------------------
 
-    def run(self, *argv: str, stdin: str = "", timeout_seconds: float = 60.0) -> str:
+    def run(self, *argv: str, stdin: str = "", timeout_seconds: float = PATIENCE_SECONDS) -> str:
         """What a program in the guest prints. Fails with its complaint when it ends with another status than 0."""
         told = self.machine.agent(list(argv), stdin=stdin, timeout_seconds=timeout_seconds)
         assert told["status"] == 0, (
@@ -51,11 +53,11 @@ class Guest:
         )
         return str(told["output"])
 
-    def shell(self, script: str, *arguments: str, timeout_seconds: float = 60.0) -> str:
+    def shell(self, script: str, *arguments: str, timeout_seconds: float = PATIENCE_SECONDS) -> str:
         """What a shell script in the guest prints. Fails when one of its commands does."""
         return self.run("sh", "-euc", script, "sh", *arguments, timeout_seconds=timeout_seconds)
 
-    def status_of(self, *argv: str, timeout_seconds: float = 60.0) -> tuple[int, str]:
+    def status_of(self, *argv: str, timeout_seconds: float = PATIENCE_SECONDS) -> tuple[int, str]:
         """Exit status of a program in the guest, and what it printed and complained about."""
         told = self.machine.agent(list(argv), timeout_seconds=timeout_seconds)
         return told["status"], f"{told['output']}{told['errors']}"
@@ -81,7 +83,7 @@ class Guest:
         self.workbench.pull()
         shutil.rmtree(camera.unfilled)
 
-    def until_output(self, script: str, what: str, seconds: float = 30.0) -> str:
+    def until_output(self, script: str, what: str, seconds: float = PATIENCE_SECONDS) -> str:
         """Wait until a shell script prints something."""
         end = time.monotonic() + seconds
         while not (found := self.machine.agent(["sh", "-c", script])["output"].strip()):
@@ -104,7 +106,7 @@ class Guest:
         shown = self.status()
         return next((one for one in shown.bays if one.bay == bay), None) if shown else None
 
-    def until(self, holds: Callable[[DockStatus], bool], what: str, seconds: float = 60.0) -> DockStatus:
+    def until(self, holds: Callable[[DockStatus], bool], what: str, seconds: float = PATIENCE_SECONDS) -> DockStatus:
         """Wait until the page shows it; fails with what it shows instead."""
         end = time.monotonic() + seconds
         last: DockStatus | None = None
@@ -122,7 +124,7 @@ class Guest:
                 )
             time.sleep(_LOOK_AGAIN_SECONDS)
 
-    def until_state(self, bay: Bay, *states: str, seconds: float = 60.0) -> BayStatus:
+    def until_state(self, bay: Bay, *states: str, seconds: float = PATIENCE_SECONDS) -> BayStatus:
         """Wait until a bay is in one of the states, and return it."""
         shown = self.until(
             lambda dock: any(one.bay == bay.name and one.state in states for one in dock.bays),
@@ -131,7 +133,7 @@ class Guest:
         )
         return next(one for one in shown.bays if one.bay == bay.name)
 
-    def until_empty(self, seconds: float = 60.0) -> None:
+    def until_empty(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until no bay shows anything, and the centre has every fact."""
         self.until(
             lambda dock: all(one.state == "empty" for one in dock.bays) and dock.facts == dock.facts_at_centre,
@@ -167,7 +169,7 @@ class Guest:
         """The plug is pulled."""
         self.machine.kill()
 
-    def boot(self, docked: Mapping[str, CameraImage] | None = None, seconds: float = 120.0) -> None:
+    def boot(self, docked: Mapping[str, CameraImage] | None = None, seconds: float = PATIENCE_SECONDS) -> None:
         """Switch the host on again with the same disk and `docked` in its bays; wait until its dock shows its page."""
         self._start(replace(self._hardware, saved_state=None))
         for bay, camera in (docked or {}).items():

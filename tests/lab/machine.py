@@ -176,7 +176,7 @@ class Machine:
         medium: dict[str, Any] = {"driver": "raw", "read-only": is_read_only, "file": image}
         limits: dict[str, int] = {}
         if bytes_per_second is not None:
-            limits |= {"bps-read": bytes_per_second, "bps-read-max": bytes_per_second // 8}
+            limits |= {"bps-read": bytes_per_second}
         if writes_per_second is not None:
             limits |= {"iops-write": writes_per_second}
         if limits:

@@ -22,7 +22,7 @@ def test_a_card_with_unreadable_places_is_stored_as_far_as_it_goes_and_kept(scen
     damaged = camera.mtools("mtype", f"::/DCIM/{names[0].rpartition('/')[2]}")
     bay = guest.bays["1"]
     bay.dock(camera, bad_sectors=sectors_of(camera.file, damaged[400_384:408_576]))
-    held = guest.until_state(bay, "held", seconds=120)
+    held = guest.until_state(bay, "held")
 
     assert held.code == "card-damaged"
     bay.pull()
@@ -43,7 +43,7 @@ def test_a_write_protected_card_is_copied_and_held_because_it_cannot_be_emptied(
     camera = scene.camera("BWC0001")
     bay = guest.bays["1"]
     bay.dock(camera, is_write_protected=True)
-    held = guest.until_state(bay, *_STOPPED, seconds=90)
+    held = guest.until_state(bay, *_STOPPED)
 
     assert (held.state, held.code) == ("held", "card-write-protected")
     assert held.recordings_accepted == 2
@@ -67,7 +67,7 @@ def test_a_corrupt_fat_is_told_in_words_and_nothing_is_written(scene: Scene, dam
     before = camera.digest()
     bay = guest.bays["1"]
     bay.dock(camera)
-    shown = guest.until_state(bay, *_STOPPED, seconds=120)
+    shown = guest.until_state(bay, *_STOPPED)
 
     _check_words(shown)
     bay.pull()
@@ -84,7 +84,7 @@ def test_a_loop_in_the_directory_tree_comes_to_an_end_and_loses_nothing(scene: S
     before = camera.digest()
     bay = guest.bays["1"]
     bay.dock(camera)
-    shown = guest.until_state(bay, *_STOPPED, seconds=120)
+    shown = guest.until_state(bay, *_STOPPED)
 
     _check_words(shown)
     bay.pull()
@@ -101,7 +101,7 @@ def test_a_volume_without_a_file_system_is_told_in_words_and_nothing_is_written(
     before = hashlib.sha256(noise.read_bytes()).hexdigest()
     bay = guest.bays["1"]
     bay.put_disk(noise, "BWC0001")
-    shown = guest.until_state(bay, *_STOPPED, seconds=90)
+    shown = guest.until_state(bay, *_STOPPED)
 
     _check_words(shown)
     bay.pull()

@@ -7,7 +7,7 @@ import time
 from tests.lab.bay import Bay
 from tests.lab.camera_image import CameraImage
 from tests.lab.centre import pinned_store
-from tests.lab.guest import Guest
+from tests.lab.guest import PATIENCE_SECONDS, Guest
 from tests.lab.installation import dock_toml
 from tests.lab.lab import Scene
 
@@ -35,7 +35,7 @@ def test_a_cable_pulled_at_twenty_random_offsets_loses_nothing(scene: Scene) -> 
     for bay, camera in zip(second_bays, cameras, strict=True):
         bay.dock(camera)
     for bay in second_bays:
-        guest.until_state(bay, "ready", seconds=120)
+        guest.until_state(bay, "ready")
         bay.pull()
     guest.until_empty()
     scene.accounts().check_finished()
@@ -46,7 +46,7 @@ def _pull_each_at_its_offset(guest: Guest, wave: dict[Bay, tuple[CameraImage, in
     for bay, (camera, _) in wave.items():
         bay.dock(camera, bytes_per_second=_SLOW)
     docked = set(wave)
-    end = time.monotonic() + 90
+    end = time.monotonic() + PATIENCE_SECONDS
     while docked:
         shown = guest.status()
         assert shown is not None

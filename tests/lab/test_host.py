@@ -17,11 +17,11 @@ def test_an_upgrade_with_a_camera_half_copied_goes_on_afterwards(scene: Scene) -
     )
     before = guest.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service")
     guest.run("dpkg", "--install", "/root/dockd.deb", timeout_seconds=180)
-    guest.until(lambda dock: True, "the dock's page after the upgrade", seconds=90)
+    guest.until(lambda dock: True, "the dock's page after the upgrade")
 
     assert guest.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service") != before
     scene.accounts().check_all()
-    guest.until_state(bay, "ready", seconds=120)
+    guest.until_state(bay, "ready")
     bay.pull()
     guest.until_empty()
     books = scene.accounts()
@@ -30,16 +30,29 @@ def test_an_upgrade_with_a_camera_half_copied_goes_on_afterwards(scene: Scene) -
     assert books.kinds()["DockStarted"] == 2
 
 
+def test_a_host_that_has_never_seen_a_usb_disk_takes_its_first_camera(scene: Scene) -> None:
+    guest = scene.start_guest(is_power_cut_planned=True)
+    guest.cut_power()
+    guest.boot()
+    assert guest.shell("ls -d /dev/sd? 2> /dev/null || true").strip() == "", "the host has a SCSI disk of its own"
+    camera = scene.camera("BWC0001")
+    guest.bays["1"].dock(camera)
+    guest.until_state(guest.bays["1"], "ready")
+    guest.bays["1"].pull()
+    guest.until_empty()
+    scene.accounts().check_finished()
+
+
 def test_a_clock_three_years_back_and_not_synchronised_loses_nothing_and_is_told(scene: Scene) -> None:
     guest = scene.start_guest()
     guest.run("systemctl", "stop", "dockd.service")
     long_ago = datetime.now(UTC) - timedelta(days=3 * 365)
     guest.set_clock(long_ago)
     guest.run("systemctl", "start", "dockd.service", timeout_seconds=120)
-    guest.until(lambda dock: dock.is_centre_reachable, "the dock to reach the centre", seconds=90)
+    guest.until(lambda dock: dock.is_centre_reachable, "the dock to reach the centre")
     camera = scene.camera("BWC0001")
     guest.bays["1"].dock(camera)
-    guest.until_state(guest.bays["1"], "ready", seconds=90)
+    guest.until_state(guest.bays["1"], "ready")
     guest.bays["1"].pull()
     guest.until_empty()
 

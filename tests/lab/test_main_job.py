@@ -27,7 +27,7 @@ def test_cameras_of_every_kind_end_ready_and_empty_with_every_recording_receipte
     for bay, camera in cameras.items():
         guest.bays[bay].dock(camera)
 
-    shown = {bay: guest.until_state(guest.bays[bay], "ready", "held", seconds=90) for bay in cameras}
+    shown = {bay: guest.until_state(guest.bays[bay], "ready", "held") for bay in cameras}
 
     assert {bay: (one.state, one.recordings_erased) for bay, one in shown.items()} == dict.fromkeys(
         cameras, ("ready", 2)

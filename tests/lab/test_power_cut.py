@@ -9,7 +9,7 @@ import json
 import time
 
 from tests.lab.bay import Bay
-from tests.lab.guest import Guest
+from tests.lab.guest import PATIENCE_SECONDS, Guest
 from tests.lab.lab import Scene
 
 _BETWEEN_RENAME_AND_ROW = r"""
@@ -112,7 +112,7 @@ def test_power_cut_while_erasing(scene: Scene) -> None:
 
 
 def _until_progress(guest: Guest, bay: Bay, state: str, *, at_least_bytes: int) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_SECONDS
     while True:
         shown = guest.bay_status(bay.name)
         if shown and shown.state == state and shown.progress and shown.progress.done_bytes >= at_least_bytes:
@@ -124,7 +124,7 @@ def _until_progress(guest: Guest, bay: Bay, state: str, *, at_least_bytes: int) 
 
 def _finish(scene: Scene, guest: Guest, bay: str) -> None:
     """The camera that was in its bay all the time ends ready, and everything adds up."""
-    guest.until_state(guest.bays[bay], "ready", seconds=90)
+    guest.until_state(guest.bays[bay], "ready")
     guest.bays[bay].pull()
     guest.until_empty()
     scene.accounts().check_finished()
