@@ -426,6 +426,16 @@ class CentreUnusable(DockdError):
     exit_status = 72
 
 
+class DatabaseUnreachable(DockdError):
+    """The centre's PostgreSQL does not answer, or lets nobody in; systemd starts the centre again."""
+
+    code = "database-unreachable"
+    reaction = Reaction.EXIT
+    footage = "Nothing was started; docks keep their footage and wait."
+    action = "Start PostgreSQL, or correct the database's address; the service tries again by itself."
+    exit_status = 75  # EX_TEMPFAIL, sysexits.h
+
+
 class DockUnreachable(DockdError):
     """The command line asked a dock's daemon, and none answers there."""
 

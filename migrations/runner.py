@@ -17,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, text
 
 Kind: TypeAlias = Literal["dock", "central"]
 
@@ -29,6 +29,8 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 """For the `MetaData` of both kinds: SQLite's batch mode can only drop constraints that have a name."""
+
+_MIGRATION_LOCK = 0x646F636B64  # "dockd": the number of an advisory lock is anybody's choice
 
 _HERE = Path(__file__).resolve().parent
 _one_at_a_time = threading.Lock()
@@ -53,6 +55,8 @@ def upgrade(connection: Connection, kind: Kind, revision: str = "head") -> None:
 
     Raises NewerSchema when the database was written by a newer version; nothing is changed then.
     """
+    if connection.dialect.name == "postgresql":
+        _alone_on_postgresql(connection)
     _refuse_newer(connection, kind)
     if connection.dialect.name == "sqlite":
         _begin_on_sqlite(connection)
@@ -106,6 +110,12 @@ def _begin_on_sqlite(connection: Connection) -> None:
     raw = cast(Any, connection.connection.driver_connection)
     if not raw.in_transaction:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _alone_on_postgresql(connection: Connection) -> None:
+    # Held until the caller's transaction ends: of several processes that start at once one migrates, and the
+    # others then find nothing left to do. SQLite's BEGIN IMMEDIATE does the same there.
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
 
 
 @contextmanager

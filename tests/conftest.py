@@ -20,6 +20,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from tests.support.clock import ManualClock
+from tests.support.postgres import PostgresServer, postgres_server
 
 _SLOW_MACHINE = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 settings.register_profile("check", max_examples=60, deadline=None, print_blob=True, suppress_health_check=_SLOW_MACHINE)
@@ -66,6 +67,13 @@ def seed(request: pytest.FixtureRequest) -> int:
 def clock() -> ManualClock:
     """A clock moved by hand."""
     return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL, started for the first test of this process that asks for it and ended after the last."""
+    with postgres_server() as server:
+        yield server
 
 
 # --- nothing left behind --------------------------------------------------------------------------

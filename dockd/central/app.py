@@ -17,18 +17,20 @@ from aiohttp.abc import AbstractAccessLogger
 
 from dockd import systemd_notify
 from dockd.central.api.routes import add_api
+from dockd.central.belonging import claim_database
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
 from dockd.central.fact_intake import FactIntake
-from dockd.central.identity import create_identity, load_identity
+from dockd.central.identity import check_is_new, create_identity, load_identity
 from dockd.central.manifests import Manifests
 from dockd.central.pages import add_pages
+from dockd.central.postgres import PostgresLimits
 from dockd.central.queries import Queries
 from dockd.central.services import SERVICES, Services
 from dockd.central.stores.files import FileStore
 from dockd.clock import Clock, SystemClock
-from dockd.errors import PortInUse
+from dockd.errors import CentreUnusable, PortInUse
 from dockd.rules.receipts import PinnedStore
 from dockd.web.problems import Refusal, problem_middleware, unread_body_middleware
 from dockd.web.requests import guard_requests
@@ -50,15 +52,27 @@ class ServedCentre:
     services: Services
 
 
-async def initialise_centre(folder: Path, *, store: str | None = None) -> PinnedStore:
-    """Make a centre in `folder`: keys, identity, database. Returns what docks must pin.
+async def initialise_centre(
+    folder: Path,
+    *,
+    store: str | None = None,
+    database_url: str | None = None,
+    database_password_file: str | None = None,
+) -> PinnedStore:
+    """Make a centre in `folder`: database, keys, identity. Returns what docks must pin.
 
-    Raises CentreUnusable when there is one already; BadRequest for a bad store name.
+    With `database_url` the tables are made in that PostgreSQL, else in a new SQLite file. Raises CentreUnusable
+    when there is a centre already, or the database is another's; BadRequest for a bad store name;
+    DatabaseUnreachable.
     """
-    pinned = await asyncio.to_thread(create_identity, folder, store=store)
-    database = _database(folder)
+    config = CentreConfig(folder=str(folder), database_url=database_url, database_password_file=database_password_file)
+    await asyncio.to_thread(check_is_new, folder, store=store)
+    database = _database(config)
     try:
+        # Before the identity, which makes the folder a centre: a kill in between leaves no centre without a database.
         await database.open()
+        pinned = await asyncio.to_thread(create_identity, folder, store=store)
+        await claim_database(database, pinned, SystemClock())
     finally:
         await database.close()
     return pinned
@@ -66,13 +80,19 @@ async def initialise_centre(folder: Path, *, store: str | None = None) -> Pinned
 
 @asynccontextmanager
 async def open_services(config: CentreConfig, clock: Clock) -> AsyncIterator[Services]:
-    """Open everything that the centre keeps, and close it in order. Raises CentreUnusable."""
+    """Open everything that the centre keeps, and close it in order. Raises CentreUnusable, DatabaseUnreachable."""
     folder = Path(config.folder)
     identity = await asyncio.to_thread(load_identity, folder)
     async with contextlib.AsyncExitStack() as stack:
-        database = _database(folder)
+        if config.database_url is None and not await asyncio.to_thread((folder / DATABASE_FILE).exists):
+            raise CentreUnusable(
+                f"{folder} has keys, but no {DATABASE_FILE}, and no PostgreSQL is configured.",
+                action="Restore the database from its copy, or set database_url. An empty one is never begun here.",
+            )
+        database = _database(config)
         stack.push_async_callback(database.close)
         await database.open()
+        await claim_database(database, identity.pinned, clock)
         store = FileStore(
             folder,
             database=database,
@@ -130,7 +150,7 @@ def build_centre(config: CentreConfig, *, clock: Clock | None = None) -> web.App
 async def serving_centre(config: CentreConfig, *, clock: Clock | None = None) -> AsyncIterator[ServedCentre]:
     """Serve a centre at `config.host`/`config.port` (0: any) inside this process, until the block is left.
 
-    Raises CentreUnusable, PortInUse.
+    Raises CentreUnusable, DatabaseUnreachable, PortInUse.
     """
     app = build_centre(config, clock=clock)
     async with serving_app(app, config.host, config.port) as port:
@@ -160,7 +180,7 @@ async def serving_app(app: web.Application, host: str, port: int) -> AsyncIterat
 
 
 async def run_centre(config: CentreConfig) -> None:
-    """Serve until SIGTERM or SIGINT. Raises CentreUnusable, PortInUse."""
+    """Serve until SIGTERM or SIGINT. Raises CentreUnusable, DatabaseUnreachable, PortInUse."""
     asked_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -182,8 +202,15 @@ async def run_centre(config: CentreConfig) -> None:
             loop.remove_signal_handler(number)
 
 
-def _database(folder: Path) -> Database:
-    return Database(sqlite_url(folder.resolve() / DATABASE_FILE))
+def _database(config: CentreConfig) -> Database:
+    if config.database_url is None:
+        return Database(sqlite_url(Path(config.folder).resolve() / DATABASE_FILE))
+    password_file = config.database_password_file
+    return Database(
+        config.database_url,
+        password_file=Path(password_file) if password_file is not None else None,
+        limits=PostgresLimits(config.database_connections, config.database_statement_seconds),
+    )
 
 
 async def _sweep(services: Services) -> None:

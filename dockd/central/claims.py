@@ -36,6 +36,7 @@ _log = structlog.get_logger(__name__)
 
 LARGEST_PART_BYTES = 64 * 1024 * 1024
 _COMPLETE_PATIENCE_SECONDS = 600.0
+_GIVEN_UP_AT_ONCE = 100
 _EMPTY = hashlib.sha256().hexdigest()
 
 
@@ -126,16 +127,26 @@ class Claims:
         return task.result()
 
     async def give_up_abandoned(self, older_than: timedelta) -> int:
-        """Throw away unfinished uploads that nobody has asked for in so long; return how many."""
+        """Throw away unfinished uploads that nobody has asked for in so long; return how many.
+
+        Other processes may do the same at the same time: each row goes to one of them, a few in a
+        transaction, and an upload that is touched at this very moment stays.
+        """
         limit = self._clock.now() - older_than
-        condition = and_(uploads.c.is_done.is_(False), uploads.c.touched_at < limit)
-        async with self._database.writing() as connection:
-            rows = (await connection.execute(select(uploads).where(condition))).all()
-            await connection.execute(delete(uploads).where(condition))
-        for row in rows:
-            await self._store.discard(_plan(row))
-            _log.info("upload_given_up", upload=row.upload, digest=row.digest)
-        return len(rows)
+        is_abandoned = and_(uploads.c.is_done.is_(False), uploads.c.touched_at < limit)
+        few = select(uploads.c.upload).where(is_abandoned).limit(_GIVEN_UP_AT_ONCE).with_for_update(skip_locked=True)
+        count = 0
+        while True:
+            async with self._database.writing() as connection:
+                names = (await connection.execute(few)).scalars().all()
+                mine = delete(uploads).where(uploads.c.upload.in_(names), is_abandoned).returning(*uploads.c)
+                rows = (await connection.execute(mine)).all()
+            for row in rows:
+                await self._store.discard(_plan(row))
+                _log.info("upload_given_up", upload=row.upload, digest=row.digest)
+            count += len(rows)
+            if len(rows) < _GIVEN_UP_AT_ONCE:
+                return count
 
     # --- inside -------------------------------------------------------------------------------
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from dockd.central.postgres import check_address
 from dockd.section import Section
 from dockd.web.requests import LOOPBACK_NAMES, host_name, is_loopback
 
@@ -21,6 +22,30 @@ class CentreConfig(Section):
 
     folder: str = Field(
         min_length=1, description="Folder made by `dockd central init`: keys, database, footage and manifests."
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="The PostgreSQL database, like `postgresql://dockd@db.example/dockd`, never with a password; "
+        "libpq's parameters may follow (`?sslmode=verify-full`, `?service=dockd`). Without it the centre keeps an "
+        "SQLite file in `folder`.",
+    )
+    database_password_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the database's password, mode 0600; read for every new connection. Without it libpq "
+        "looks into its own service and password files.",
+    )
+    database_connections: int = Field(
+        default=10,
+        ge=2,
+        le=200,
+        description="Most connections to PostgreSQL that one centre process opens; whoever finds none is told: later.",
+    )
+    database_statement_seconds: int = Field(
+        default=30,
+        ge=1,
+        le=600,
+        description="A statement that runs longer is ended by PostgreSQL; the answer is: later.",
     )
     host: HostText = Field(default="127.0.0.1", description="Address the centre listens on.")
     port: int = Field(
@@ -57,6 +82,19 @@ class CentreConfig(Section):
         description="Unfinished uploads that no dock has asked for in so long are thrown away; the dock still has "
         "the footage.",
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_address_without_password(cls, text: str | None) -> str | None:
+        if text is not None:
+            check_address(text)
+        return text
+
+    @model_validator(mode="after")
+    def _password_is_for_a_database(self) -> CentreConfig:
+        if self.database_password_file is not None and self.database_url is None:
+            raise ValueError("database_password_file is given without database_url")
+        return self
 
     @model_validator(mode="after")
     def _other_addresses_are_meant(self) -> CentreConfig:

@@ -58,21 +58,36 @@ class Identity:
         return unsigned.model_copy(update={"signature": base64.b64encode(signature).decode("ascii")})
 
 
+def check_is_new(folder: Path, *, store: str | None = None) -> None:
+    """See that an identity may be made in `folder`, which is made where it is not there, mode 0700. Blocking.
+
+    Raises CentreUnusable when there is one already or the folder cannot be made; BadRequest when `store`
+    cannot be a name.
+    """
+    if store is not None:
+        parse_id(store, "store")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_centre = (folder / PINNED_FILE).exists()
+    except OSError as error:
+        raise CentreUnusable(f"{folder} cannot be set up: {error.strerror}.") from error
+    if is_centre:
+        raise CentreUnusable(
+            f"{folder} is a centre already.",
+            footage="Nothing was changed.",
+            action="Use it as it is, or name another folder. Its keys are never replaced.",
+        )
+
+
 def create_identity(folder: Path, *, store: str | None = None) -> PinnedStore:
     """Make a new identity in `folder` (which is made too, mode 0700). Blocking.
 
     Raises CentreUnusable when there is one already or the folder cannot be written; BadRequest when
     `store` cannot be a name.
     """
-    name = parse_id(store, "store") if store is not None else f"store-{os.urandom(8).hex()}"
+    check_is_new(folder, store=store)
+    name = store if store is not None else f"store-{os.urandom(8).hex()}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if (folder / PINNED_FILE).exists():
-            raise CentreUnusable(
-                f"{folder} is a centre already.",
-                footage="Nothing was changed.",
-                action="Use it as it is, or name another folder. Its keys are never replaced.",
-            )
         return _write_identity(folder, name)
     except FileExistsError as error:
         raise CentreUnusable(

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Row, and_, case, func, or_, select
 
 from dockd.central.database import Database
 from dockd.central.projections import RecordingRow
@@ -185,7 +185,10 @@ class Queries:
         listed = and_(dock_recordings.c.dock == dock, dock_recordings.c.session == session)
         kept = and_(manifests.c.dock == dock, manifests.c.session == session)
         rows = await self._all(
-            select(dock_recordings).where(listed).order_by(dock_recordings.c.path).limit(MOST_OF_SESSION)
+            select(dock_recordings)
+            .where(listed)
+            .order_by(dock_recordings.c.path, dock_recordings.c.recording)
+            .limit(MOST_OF_SESSION)
         )
         documents = await self._all(select(manifests).where(kept).order_by(manifests.c.name).limit(MOST_OF_SESSION))
         return SessionDetail(
@@ -279,7 +282,7 @@ class Queries:
     async def _session_overviews(
         self, conditions: list[ColumnElement[bool]], limit: int
     ) -> tuple[SessionOverview, ...]:
-        chosen = select(sessions).where(*conditions).order_by(sessions.c.started_at.desc()).limit(limit).subquery()
+        chosen = select(sessions).where(*conditions).order_by(*_newest(sessions)).limit(limit).subquery()
         same = and_(dock_recordings.c.dock == chosen.c.dock, dock_recordings.c.session == chosen.c.session)
 
         def counted(*states: Custody) -> ColumnElement[int]:
@@ -296,7 +299,7 @@ class Queries:
             )
             .select_from(chosen.outerjoin(dock_recordings, same))
             .group_by(*chosen.c)
-            .order_by(chosen.c.started_at.desc())
+            .order_by(*_newest(chosen))
         )
         return tuple(map(_session, await self._all(question)))
 
@@ -314,6 +317,11 @@ class Queries:
             CustodyLine(dock=row.dock, fact_number=row.fact_number, at=row.at, kind=row.kind, words=row.words)
             for row in await self._all(question)
         )
+
+
+def _newest(of: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """The newest session first; equal times in one order, whatever the database."""
+    return of.c.started_at.desc(), of.c.dock, of.c.session
 
 
 def _with_receipts() -> Any:
@@ -363,6 +371,8 @@ def _session(row: Row[Any]) -> SessionOverview:
     values = dict(row._mapping)
     text = values.pop("reconciliation")
     del values["first_fact"], values["last_fact"]
+    for name in ("recordings", "size_bytes", "accepted", "erased"):
+        values[name] = int(values[name])  # PostgreSQL adds BIGINTs up to a NUMERIC
     reconciliation = None if text is None else SessionReconciled.model_validate_json(text)
     return SessionOverview(**values, reconciliation=reconciliation)
 

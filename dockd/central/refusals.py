@@ -48,6 +48,9 @@ PART_DIFFERS = ProblemKind("part-differs", 400, "Part differs", "the bytes have 
 STORE_FULL = ProblemKind("store-full", 507, "Store full", "no room above the floor; later")
 STORE_SUSPECT = ProblemKind("store-suspect", 503, "Store suspect", "the centre's disk failed; later")
 BUSY = ProblemKind("busy", 503, "Busy", "somebody else is at the same thing; later")
+DATABASE_AWAY = ProblemKind(
+    "database-away", 503, "Database away", "the centre's database does not answer, or is being moved; later"
+)
 
 # --- documents ----------------------------------------------------------------------------------
 BAD_NAME = ProblemKind("bad-name", 422, "Name not allowed", "a manifest may not have this name")
@@ -77,6 +80,7 @@ CENTRE_KINDS = (
     STORE_FULL,
     STORE_SUSPECT,
     BUSY,
+    DATABASE_AWAY,
     BAD_NAME,
     MANIFEST_DIFFERS,
     BODY_DIFFERS,

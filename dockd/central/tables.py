@@ -1,7 +1,8 @@
 """The centre's tables, as the migrations make them; nothing here creates or changes a schema.
 
 Knows columns and their meaning. Must not know queries, HTTP or files. Times are text as
-`model.moment.format_utc` writes them (text order is time order), the same on SQLite and PostgreSQL.
+`model.moment.format_utc` writes them (text order is time order), the same on SQLite and PostgreSQL, where
+the migrations give every text the collation "C".
 Facts keep the canonical JSON they were hashed over, byte for byte, so that they can be handed back as
 they came.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Index,
     Integer,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from dockd.columns import UtcText
@@ -29,6 +32,19 @@ LARGEST_INTEGER = 2**63 - 1
 
 METADATA = MetaData(naming_convention=NAMING_CONVENTION)
 _ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
+
+_IS_OPEN = text("NOT is_done")
+_WAITS = text("state IN ('STAGED', 'VERIFIED', 'STORED')")
+
+centre = Table(
+    "centre",
+    METADATA,
+    Column("place", Integer, primary_key=True, autoincrement=False),  # always 1: there is one row
+    Column("store", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("opened_at", UtcText, nullable=False),
+    CheckConstraint("place = 1", name="only_one"),
+)
 
 docks = Table(
     "docks",
@@ -81,6 +97,8 @@ sessions = Table(
     Column("first_fact", BigInteger, nullable=False),
     Column("last_fact", BigInteger, nullable=False),
     Index("ix_sessions_started_at", "started_at"),
+    Index("ix_sessions_dock_started_at", "dock", "started_at"),
+    Index("ix_sessions_camera_started_at", "camera", "started_at"),
 )
 
 dock_recordings = Table(
@@ -100,6 +118,7 @@ dock_recordings = Table(
     Column("container", Text),
     Column("last_fact", BigInteger, nullable=False),
     Index("ix_dock_recordings_session", "dock", "session"),
+    Index("ix_dock_recordings_waiting", "size_bytes", sqlite_where=_WAITS, postgresql_where=_WAITS),
 )
 
 custody_lines = Table(
@@ -131,6 +150,8 @@ sources = Table(
     UniqueConstraint("digest", "dock", "recording", name="uq_sources_digest"),
     Index("ix_sources_dock_session", "dock", "session"),
     Index("ix_sources_camera", "camera"),
+    Index("ix_sources_officer", "officer"),
+    Index("ix_sources_recorded_at", "recorded_at"),
     sqlite_autoincrement=True,
 )
 
@@ -145,6 +166,7 @@ uploads = Table(
     Column("is_done", Boolean, nullable=False),
     Column("touched_at", UtcText, nullable=False),  # last claim; an upload left alone is given up
     UniqueConstraint("digest", name="uq_uploads_digest"),
+    Index("ix_uploads_open", "touched_at", sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),
 )
 
 finished_parts = Table(

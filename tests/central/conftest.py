@@ -1,9 +1,13 @@
-"""A real centre on loopback with real files, its clock moved by hand, and a dock's voice to speak to it."""
+"""A real centre on loopback with real files, its clock moved by hand, and a dock's voice to speak to it.
+
+Whatever uses `folder` or `config` runs twice: on the embedded SQLite and on a real PostgreSQL.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -15,18 +19,30 @@ from tests.support.clock import ManualClock
 from tests.support.dock_voice import DockVoice
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def where(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """The keys of the configuration that say where the database is."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    server = request.getfixturevalue("postgres")
+    name = server.new_database()
+    yield {"database_url": server.address(name)}
+    server.drop_database(name)
+
+
 @pytest_asyncio.fixture
-async def folder(tmp_path: Path) -> Path:
+async def folder(tmp_path: Path, where: dict[str, Any]) -> Path:
     """A centre's folder, set up."""
     folder = tmp_path / "centre"
-    await initialise_centre(folder, store="store-test")
+    await initialise_centre(folder, store="store-test", **where)
     return folder
 
 
 @pytest.fixture
-def config(folder: Path) -> CentreConfig:
+def config(folder: Path, where: dict[str, Any]) -> CentreConfig:
     """Small limits, so that tests reach them; no floor, so that a full test machine does not matter."""
-    return CentreConfig(folder=str(folder), port=0, free_space_floor_bytes=0, part_idle_seconds=1)
+    return CentreConfig(folder=str(folder), port=0, free_space_floor_bytes=0, part_idle_seconds=1, **where)
 
 
 @pytest_asyncio.fixture

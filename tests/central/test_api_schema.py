@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -46,12 +47,16 @@ assert {one.__name__ for one in USED} >= {
 }
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A centre in a thread of its own: schemathesis asks from this one."""
     folder: Path = tmp_path_factory.mktemp("schema") / "centre"
-    asyncio.run(initialise_centre(folder))
-    config = CentreConfig(folder=str(folder), port=0, free_space_floor_bytes=0)
+    where: dict[str, Any] = {}
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        where["database_url"] = server.address(server.new_database())
+    asyncio.run(initialise_centre(folder, **where))
+    config = CentreConfig(folder=str(folder), port=0, free_space_floor_bytes=0, **where)
     loop = asyncio.new_event_loop()
     ready, stop = threading.Event(), asyncio.Event()
     address: list[str] = []

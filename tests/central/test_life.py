@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dockd.central.app import initialise_centre, serving_centre
 from dockd.central.config import CentreConfig
+from dockd.config import CentralConfig, config_text
 from dockd.errors import CentreUnusable, PortInUse
 from dockd.rules.receipts import PinnedStore
 
@@ -70,7 +70,6 @@ def _another_key(folder: Path) -> None:
         (lambda folder: (folder / "keys/receipt-key.pem").write_bytes(b"no key"), "not a private key"),
         (lambda folder: (folder / "keys/address-secret").write_bytes(b""), "damaged"),
         (lambda folder: (folder / "pinned-store.json").write_text("{}"), "damaged"),
-        (lambda folder: (folder / "centre.sqlite").write_bytes(b"no database" * 100), "database"),
         (_another_key, "not the key"),
     ],
 )
@@ -84,6 +83,21 @@ async def test_centre_does_not_start_on_a_damaged_identity(
             pass
 
 
+async def test_centre_does_not_start_on_a_damaged_database_nor_begins_another(tmp_path: Path) -> None:
+    folder = tmp_path / "embedded"
+    await initialise_centre(folder)
+    config = CentreConfig(folder=str(folder), port=0, free_space_floor_bytes=0)
+    (folder / "centre.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(CentreUnusable, match="database cannot be opened"):
+        async with serving_centre(config):
+            pass
+    (folder / "centre.sqlite").unlink()
+    with pytest.raises(CentreUnusable, match="no PostgreSQL is configured"):
+        async with serving_centre(config):
+            pass
+    assert not (folder / "centre.sqlite").exists()
+
+
 async def test_address_that_is_taken_is_said_in_words(config: CentreConfig) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         busy = config.model_copy(update={"port": taken.getsockname()[1]})
@@ -92,11 +106,12 @@ async def test_address_that_is_taken_is_said_in_words(config: CentreConfig) -> N
                 pass
 
 
-async def test_run_serves_until_sigterm_and_leaves_in_order(folder: Path, tmp_path: Path) -> None:
+async def test_run_serves_until_sigterm_and_leaves_in_order(config: CentreConfig, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     file = tmp_path / "centre.toml"
-    file.write_text(f"[central]\nfolder = {json.dumps(str(folder))}\nport = {port}\n")
+    section = config.model_copy(update={"port": port})
+    file.write_text(config_text(CentralConfig(central=section), changed_only=True), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "dockd", "central", "run", "--config", str(file), stderr=asyncio.subprocess.PIPE
     )
@@ -121,9 +136,9 @@ async def test_run_serves_until_sigterm_and_leaves_in_order(folder: Path, tmp_pa
     assert b"Traceback" not in said
 
 
-async def test_accepting_a_key_by_command_lets_the_dock_go_on(folder: Path, tmp_path: Path) -> None:
+async def test_accepting_a_key_by_command_lets_the_dock_go_on(config: CentreConfig, tmp_path: Path) -> None:
     file = tmp_path / "centre.toml"
-    file.write_text(f"[central]\nfolder = {json.dumps(str(folder))}\nport = 0\nfree_space_floor_bytes = 0\n")
+    file.write_text(config_text(CentralConfig(central=config), changed_only=True), encoding="utf-8")
     bad = await asyncio.to_thread(dockd, "central", "accept-key", "-c", str(file), "--dock", "dock-7", "--key", "x")
     assert bad.returncode == 1
     assert "32 bytes" in bad.stderr

@@ -58,7 +58,7 @@ from dockd.wire.messages import (
 )
 from dockd.wire.status import DockStatus
 
-_LATER = (refusals.STORE_FULL, refusals.STORE_SUSPECT, refusals.BUSY)
+_LATER = (refusals.STORE_FULL, refusals.STORE_SUSPECT, refusals.BUSY, refusals.DATABASE_AWAY)
 _BODY = (BAD_REQUEST, CUT_OFF, WRONG_CONTENT_TYPE, TOO_LARGE, INVALID_BODY)
 _MANIFEST_NAME = TextValue(NAME_PATTERN, "the manifest's name", "manifest-sha256.txt")
 _OCTETS = "application/octet-stream"
