@@ -81,8 +81,8 @@ class CardMount:
     async def writable(self) -> AsyncIterator[MountedCard]:
         """The card, mounted for writing; leaving makes what was written durable and protects it again.
 
-        Raises CardWriteProtected, CardUnreadable, CameraGone, DriverTimeout. When the body fails, its error is the one that
-        is told, and the card is protected as far as that still goes.
+        Raises CardWriteProtected, CardUnreadable, CameraGone, DriverTimeout. When the body fails, its error is
+        the one that is told, and the card is protected as far as that still goes.
         """
         await self._close()
         is_done = False
