@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from tests.lab.guest import Guest
 from tests.lab.lab import Scene
 
 
@@ -28,6 +29,31 @@ def test_an_upgrade_with_a_camera_half_copied_goes_on_afterwards(scene: Scene) -
     books.check_finished()
     assert books.kinds()["DockStopped"] == 1, "the daemon was not stopped in order"
     assert books.kinds()["DockStarted"] == 2
+
+
+def test_removing_and_purging_the_package_touches_neither_footage_nor_journal(scene: Scene) -> None:
+    guest = scene.start_guest()
+    guest.disconnect()
+    camera = scene.camera("BWC0001")
+    guest.bays["1"].dock(camera)
+    guest.until_state(guest.bays["1"], "securing")
+    guest.bays["1"].pull()
+    guest.run("dpkg", "--remove", "dockd")
+    left = _state_files(guest)
+    assert set(camera.recordings) <= {line.split()[0] for line in left.splitlines()}, "a copy is gone"
+    assert "journal.sqlite3" in left
+    assert "dockd.toml" in guest.run("ls", "/etc/dockd")
+
+    said = guest.run("dpkg", "--purge", "dockd")
+    assert "/var/lib/dockd" in said, "nobody is told what was left"
+    assert _state_files(guest) == left
+    assert guest.shell("ls -d /etc/dockd /usr/lib/dockd /usr/bin/dockd 2> /dev/null || true").strip() == ""
+    assert guest.shell("cat /sys/bus/usb/devices/usb*/authorized_default").split() == ["1", "1"], "ports stay closed"
+    scene.accounts().check_all()
+
+
+def _state_files(guest: Guest) -> str:
+    return guest.shell("find /var/lib/dockd -type f -exec sha256sum '{}' + | sort -k 2")
 
 
 def test_a_host_that_has_never_seen_a_usb_disk_takes_its_first_camera(scene: Scene) -> None:
