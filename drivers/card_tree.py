@@ -6,7 +6,9 @@ layouts or policy. A name from the card is bytes and never becomes part of a pat
 file's place is walked name by name below one descriptor, so that no name can lead out of the card.
 
 `check_present` is the driver's proof that the camera is still there; it raises `CameraGone`, and is
-asked before every access, so that nothing is read, written or erased after the cable was pulled.
+asked before every access, so that nothing is read, written or erased after the cable was pulled. After an access
+that failed, `check_answers` is asked instead: a card whose cable was just pulled fails like a damaged one, a moment
+before the kernel says that the device has left, and must not be taken for damaged.
 """
 
 from __future__ import annotations
@@ -58,13 +60,21 @@ class Entry:
 class CardTree:
     """One card's folder tree, held open by one descriptor. Thread-safe; blocking."""
 
-    def __init__(self, folder: Path | str, check_present: CheckPresent, *, below: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        check_present: CheckPresent,
+        *,
+        below: int | None = None,
+        check_answers: CheckPresent | None = None,
+    ) -> None:
         """Open `folder` (below the descriptor `below`). Raises CardUnreadable, CameraGone."""
+        self._check_answers = check_answers or check_present
         check_present()
         try:
             self._root = os.open(folder, _FOLDER, dir_fd=below)
         except OSError as failure:
-            raise self.explained(failure, "The card cannot be opened", check_present) from failure
+            raise self.explained(failure, "The card cannot be opened") from failure
         self.check_present = check_present
         self._lock = threading.Lock()
         self._users = 0
@@ -254,12 +264,10 @@ class CardTree:
                 failure = OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
                 raise self.explained(failure, "The card did not keep what was written") from failure
 
-    def explained(
-        self, failure: OSError, what: str, check_present: CheckPresent | None = None
-    ) -> CameraGone | CardUnreadable:
+    def explained(self, failure: OSError, what: str) -> CameraGone | CardUnreadable:
         """Our error for `failure`: CameraGone where the camera left, else CardUnreadable with `what`."""
         try:
-            (check_present or self.check_present)()
+            self._check_answers()
         except CameraGone as gone:
             return gone
         if failure.errno in _LEFT:

@@ -7,6 +7,8 @@ card and not from what was meant to be written.
 
 from __future__ import annotations
 
+import mmap
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -18,7 +20,10 @@ from drivers.massstorage.mounted_card import MountedCard
 
 _ACT_TIMEOUT_SECONDS = 60.0
 
+_BLOCK_BYTES = 4096
+
 OpenCard = Callable[[Path], MountedCard]
+ReadFirstBlock = Callable[[Path], None]
 
 
 class PortPresence:
@@ -41,6 +46,33 @@ class PortPresence:
         except OSError as failure:
             raise CameraGone("The camera is no longer connected.") from failure
         return (status.st_dev, status.st_ino)
+
+
+class CardPresence:
+    """Proof, after an access failed, that the card as a whole still answers and only a place on it is bad."""
+
+    def __init__(self, port: PortPresence, device_node: Path, first_block: ReadFirstBlock) -> None:
+        self._port = port
+        self._device_node = device_node
+        self._first_block = first_block
+
+    def check(self) -> None:
+        """Raise CameraGone unless the device is in its port and gives its first block, without which no card mounts."""
+        self._port.check()
+        try:
+            self._first_block(self._device_node)
+        except OSError as failure:
+            raise CameraGone(f"The camera's card does not answer any more: {failure.strerror}.") from failure
+
+
+def read_first_block(device_node: Path) -> None:
+    """Read the first 4 KiB of a disk past the page cache (open(2), O_DIRECT). Blocking. Raises OSError."""
+    descriptor = os.open(device_node, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    try:
+        with mmap.mmap(-1, _BLOCK_BYTES) as block:
+            os.preadv(descriptor, [block], 0)
+    finally:
+        os.close(descriptor)
 
 
 class CardMount:

@@ -17,7 +17,13 @@ from dockd.errors import ConfigInvalid
 from dockd.model.camera import Port
 from dockd.model.value import Value
 from drivers.massstorage.camera import DRIVER_NAME, MassStorageCamera
-from drivers.massstorage.card_mount import CardMount, PortPresence
+from drivers.massstorage.card_mount import (
+    CardMount,
+    CardPresence,
+    PortPresence,
+    ReadFirstBlock,
+    read_first_block,
+)
 from drivers.massstorage.mounted_card import MeasureRoom, MountedCard, look_at, room_of
 from drivers.massstorage.profile import Profile
 from drivers.massstorage.profile_library import CardLook, ProfileLibrary, usb_id_of
@@ -42,10 +48,11 @@ class MassStorageDriver:
     name = DRIVER_NAME
     summary = "cameras that show their card as a USB disk (bulk-only mass storage), known by profiles"
 
-    def __init__(self, *, measure_room: MeasureRoom = room_of) -> None:
+    def __init__(self, *, measure_room: MeasureRoom = room_of, first_block: ReadFirstBlock = read_first_block) -> None:
         self._options = MassStorageOptions()
         self._library = ProfileLibrary.load()
         self._measure_room = measure_room
+        self._first_block = first_block
 
     def configure(self, options: Mapping[str, Any]) -> None:
         try:
@@ -71,11 +78,18 @@ class MassStorageDriver:
         """
         presence = PortPresence(Path(port.node))
         volume = await context.volume(timeout_seconds=self._options.volume_timeout_seconds)
+        answers = CardPresence(presence, volume.device_node, self._first_block)
         mount = CardMount(volume, context)
         try:
             profile = await self._choose_profile(await mount.mount(), port, volume, presence, context)
             await mount.open(
-                lambda root: MountedCard(root, profile, check_present=presence.check, measure_room=self._measure_room)
+                lambda root: MountedCard(
+                    root,
+                    profile,
+                    check_present=presence.check,
+                    check_answers=answers.check,
+                    measure_room=self._measure_room,
+                )
             )
             yield MassStorageCamera(
                 mount, profile, context, untrusted_label=volume.untrusted_label, usb_serial=port.usb_serial

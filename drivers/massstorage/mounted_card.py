@@ -61,12 +61,13 @@ class MountedCard:
         profile: Profile,
         *,
         check_present: CheckPresent = lambda: None,
+        check_answers: CheckPresent | None = None,
         measure_room: MeasureRoom = room_of,
     ) -> None:
         """Open the directory `root`. Raises CardUnreadable, CameraGone."""
         self.profile = profile
         self._measure_room = measure_room
-        self._tree = CardTree(root, check_present)
+        self._tree = CardTree(root, check_present, check_answers=check_answers)
 
     def close(self) -> None:
         """Give the card back; never raises, may be repeated."""

@@ -8,6 +8,7 @@ to `RIGS`.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
@@ -264,7 +265,8 @@ class MassStorageRig(Rig):
         (folder / "mounts").mkdir()
         (self._device / "DCIM").mkdir(parents=True)
         self.room = MovingMounts(self._device, folder / "mounts")
-        self.driver = MassStorageDriver(measure_room=self._measure)
+        self.is_card_answering = True
+        self.driver = MassStorageDriver(measure_room=self._measure, first_block=self._read_first_block)
         self.driver.configure({"profiles_folder": str(folder / "profiles")})
         vendor, product = self.usb_id
         self.port = Port(
@@ -277,6 +279,11 @@ class MassStorageRig(Rig):
         )
         self._arrivals = 0
         self.plug_in()
+
+    def _read_first_block(self, device_node: Path) -> None:
+        assert device_node == self._device
+        if not self.is_card_answering:
+            raise OSError(errno.EIO, "Input/output error")
 
     @property
     def privilege(self) -> Privilege:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from dockd.driver_api import Volume
+from dockd.driver_api import SourceUnreadable, Volume
 from dockd.errors import (
     AssignmentNotWritten,
     BadRequest,
@@ -20,6 +21,8 @@ from dockd.errors import (
 )
 from dockd.model.camera import Port
 from dockd.model.ids import CameraId, Digest, OfficerNumber
+from drivers.card_file import UncachedReading
+from drivers.massstorage.card_mount import read_first_block
 from drivers.massstorage.mounted_card import MountedCard
 from drivers.massstorage.profile import Profile, parse_profile
 from drivers.massstorage.profile_library import ProfileLibrary
@@ -112,6 +115,33 @@ async def test_a_card_that_cannot_be_mounted_for_writing_is_protected_again_and_
                 pytest.fail("writable")
         assert rig.room.is_read_only
         assert (await camera.storage.list()).footage == ()
+
+
+@pytest.mark.parametrize(("is_answering", "told"), [(True, SourceUnreadable), (False, CameraGone)])
+async def test_a_card_that_fails_all_over_has_left_and_one_with_a_bad_place_is_damaged(
+    rig: MassStorageFilesRig, monkeypatch: pytest.MonkeyPatch, *, is_answering: bool, told: type[Exception]
+) -> None:
+    def fail(_self: UncachedReading, _offset: int, _buffer: memoryview) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    rig.put(b"DCIM/a.mp4")
+    async with rig.open() as camera:
+        (source,) = (await camera.storage.list()).footage
+        reader = camera.storage.open_reader(source)
+        monkeypatch.setattr(UncachedReading, "read_into", fail)
+        rig.is_card_answering = is_answering
+        with pytest.raises(told):
+            reader.read_into(0, memoryview(bytearray(512)))
+        reader.close()
+
+
+def test_a_first_block_is_read_from_the_medium_or_fails(tmp_path: Path) -> None:
+    medium = tmp_path / "medium"
+    medium.write_bytes(bytes(8192))
+    read_first_block(medium)
+    medium.unlink()
+    with pytest.raises(FileNotFoundError):
+        read_first_block(medium)
 
 
 async def test_a_volume_that_never_comes_is_a_time_out(rig: MassStorageFilesRig) -> None:
