@@ -12,6 +12,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.support.processes import quiet_port
+
 ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 30.0
 _LEAVE_SECONDS = 30.0
@@ -34,7 +36,7 @@ class Centre:
     def __init__(self, template: Path, folder: Path, log: Path) -> None:
         self.folder = folder / "centre"
         shutil.copytree(template, self.folder)
-        self.port = free_port()
+        self.port = quiet_port()
         self._log = log
         self._config = folder / "centre.toml"
         self._config.write_text(
@@ -80,13 +82,6 @@ class Centre:
         """One JSON answer of its API."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
             return json.load(answer)
-
-
-def free_port() -> int:
-    """A TCP port of this host's loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _dockd(*verb: str) -> list[str]:

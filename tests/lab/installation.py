@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +24,8 @@ from tests.lab.centre import ROOT, make_centre, pinned_store
 from tests.lab.guest import CENTRE_PORT, PAGE_PORT, Guest
 from tests.lab.guest_image import GuestImage, kept
 from tests.lab.machine import HUBS, Hardware, command_line, make_overlay
+from tests.support import bare_debian
 
-_SOURCES = ("dockd", "drivers", "migrations", "deploy", "docs", "setup.cfg", "requirements-run.lock", "CHANGELOG.md")
 _START_SECONDS = 180.0
 
 GUIDE = ROOT / "docs" / "install.md"
@@ -59,16 +58,14 @@ class InstalledDock:
 def build_package(cache: Path) -> Path:
     """The .deb of the sources as they are now, from the project's own build."""
     key = hashlib.sha256()
-    for source in _SOURCES:
+    for source in bare_debian.PACKAGE_SOURCES:
         place = ROOT / source
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if file.is_file() and "__pycache__" not in file.parts:
                 key.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
     with kept(cache, "package", key.hexdigest()[:16]) as folder:
         if folder.is_new:
-            command = [sys.executable, "deploy/deb/build.py", "--folder", str(folder.path)]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"the package cannot be built:\n{done.stdout}{done.stderr}"
+            bare_debian.build_package(ROOT, folder.path)
     (package,) = folder.path.glob("dockd_*.deb")
     return package
 
@@ -142,9 +139,7 @@ def _make_fit_for_scenarios(hardware: Hardware, centre: Path, result: SavedHost)
         guest.run("systemctl", "stop", "dockd.service", timeout_seconds=_START_SECONDS)
         guest.shell("rm -rf /var/lib/dockd/* /var/lib/dockd-central/*")
         guest.write_file("/etc/dockd/dockd.toml", dock_toml(pinned_store(centre)))
-        guest.write_file("/etc/dockd/bays.toml", bays_toml())
-        guest.run("dockd", "bays", "rules", "--write")
-        guest.shell("udevadm control --reload && udevadm trigger --action=add -s usb -s block && udevadm settle")
+        give_bays(guest, bays_toml())
         guest.run("systemctl", "start", "dockd.service", timeout_seconds=_START_SECONDS)
         guest.shell("sync; echo 3 > /proc/sys/vm/drop_caches; cat /usr/lib/dockd/venv/bin/dockd > /dev/null; sync")
         guest.machine.save_state(result.state)
@@ -153,6 +148,13 @@ def _make_fit_for_scenarios(hardware: Hardware, centre: Path, result: SavedHost)
 def follow(guest: Guest, block: str) -> str:
     """Run one block of the guide as it stands, where the administrator is; what it prints."""
     return guest.shell(f"cd /root\n{block}", timeout_seconds=_START_SECONDS)
+
+
+def give_bays(guest: Guest, bays: str) -> None:
+    """Give the host this bay map, and udev the rules for it; the dock must not run."""
+    guest.write_file("/etc/dockd/bays.toml", bays)
+    guest.run("dockd", "bays", "rules", "--write")
+    guest.shell("udevadm control --reload && udevadm trigger --action=add -s usb -s block && udevadm settle")
 
 
 def _teach_bays(guest: Guest, block: str, camera: CameraImage) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 
 from tests.lab.accounts import Accounts
 from tests.lab.camera_image import CameraImage
-from tests.lab.centre import Centre, free_port
+from tests.lab.centre import Centre
 from tests.lab.guest import PAGE_PORT, Guest
 from tests.lab.guest_image import LabUnavailable, guest_image
 from tests.lab.installation import InstalledDock, SavedHost, build_package, installed_dock, package_dependencies
 from tests.lab.machine import Hardware, check_programs, make_overlay
+from tests.support.processes import quiet_port
 
 __all__ = ["Lab", "LabUnavailable", "Scene"]
 
@@ -74,7 +75,7 @@ class Scene:
         place = self.folder / f"guest-{len(self.guests) + 1}"
         place.mkdir()
         make_overlay(place / "disk.qcow2", host.disk, "qcow2")
-        page_port = free_port()
+        page_port = quiet_port()
         hardware = Hardware(
             installed.image,
             place / "disk.qcow2",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.lab.guest import Guest
-from tests.lab.installation import bays_toml
+from tests.lab.installation import bays_toml, give_bays
 from tests.lab.lab import Scene
 
 _COMPOSITE = r"""
@@ -80,9 +80,7 @@ def test_a_disk_that_is_also_a_keyboard_is_held_and_neither_is_used(scene: Scene
     controller = guest.shell("basename $(ls -d /sys/devices/platform/dummy_hcd.0/usb*)").strip()
     port = f"{controller.removeprefix('usb')}-1"
     guest.run("systemctl", "stop", "dockd.service")
-    guest.write_file("/etc/dockd/bays.toml", f'{bays_toml()}[[bay]]\nname = "extra"\nport = "{port}"\n')
-    guest.run("dockd", "bays", "rules", "--write")
-    guest.shell("udevadm control --reload && udevadm trigger --action=add -s usb -s block && udevadm settle")
+    give_bays(guest, f'{bays_toml()}[[bay]]\nname = "extra"\nport = "{port}"\n')
     guest.run("systemctl", "start", "dockd.service", timeout_seconds=120)
     guest.until(lambda dock: any(one.bay == "extra" for one in dock.bays), "the extra bay")
     inputs, disks = _inputs(guest), guest.run("lsblk", "-dno", "NAME")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 _CACHE = ROOT / ".cache" / "package"
 _PACKAGES = ("python3", "systemd", "systemd-sysv", "udev", "init-system-helpers")
 _BOOT_SECONDS = 300
-_SOURCES = (
+PACKAGE_SOURCES = (
     *("dockd", "drivers", "migrations", "deploy", "docs"),
     *("setup.cfg", "pyproject.toml", "requirements-run.lock", "README.md", "LICENSE", "CHANGELOG.md"),
 )
@@ -50,7 +50,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 def copy_sources(folder: Path) -> Path:
     """What the package is built from, as it is now, at another place. Returns the place."""
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
-    for name in _SOURCES:
+    for name in PACKAGE_SOURCES:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=ignore)

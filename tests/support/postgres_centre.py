@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dockd.central.config import CentreConfig
-from dockd.config import CentralConfig, config_text
 from tests.support.launchers import Daemon, Launcher
-from tests.support.processes import quiet_port, until
+from tests.support.processes import launch_centre, quiet_port, serving
 
 
 @dataclass
@@ -41,17 +40,9 @@ class PostgresCentre:
             database_url=self.database_url,
             **self.changes,
         )
-        config = self.folder.parent / f"{self.name}.toml"
-        config.write_text(config_text(CentralConfig(central=section), changed_only=True), encoding="utf-8")
-        self.daemon = await self.launcher.launch("dockd", "central", "run", "--config", str(config), log=self.log)
+        self.daemon = await launch_centre(self.launcher, section, self.name)
         return self.daemon
 
     async def start(self) -> Daemon:
         """Start it and wait until it serves."""
-        daemon = await self.launch()
-        await until(
-            lambda: daemon.told("centre_serving") or daemon.status is not None,
-            lambda: f"the centre to serve\n{daemon.end_of_log()}",
-        )
-        assert daemon.status is None, f"the centre ended with {daemon.status}\n{daemon.end_of_log()}"
-        return daemon
+        return await serving(await self.launch())

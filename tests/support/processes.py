@@ -79,6 +79,24 @@ async def side_by_side(lives: Mapping[str, Callable[[], Awaitable[None]]], at_on
     assert not failed, f"{len(failed)} of {len(lives)} were not survived\n" + "\n".join(failed)
 
 
+async def launch_centre(launcher: Launcher, section: CentreConfig, name: str) -> Daemon:
+    """Start a centre; its configuration and its log lie beside its folder and are called `name`."""
+    beside = Path(section.folder).parent
+    config = beside / f"{name}.toml"
+    config.write_text(config_text(CentralConfig(central=section), changed_only=True), encoding="utf-8")
+    return await launcher.launch("dockd", "central", "run", "--config", str(config), log=beside / f"{name}.log")
+
+
+async def serving(centre: Daemon) -> Daemon:
+    """The centre, once it serves; fails with the end of its log when it ends instead."""
+    await until(
+        lambda: centre.told("centre_serving") or centre.status is not None,
+        lambda: f"the centre to serve\n{centre.end_of_log()}",
+    )
+    assert centre.status is None, f"the centre ended with {centre.status}\n{centre.end_of_log()}"
+    return centre
+
+
 @dataclass
 class CentreProcess:
     """A centre in `folder` that runs in a process and can be killed and started again at the same address."""
@@ -102,21 +120,12 @@ class CentreProcess:
     async def launch(self) -> Daemon:
         """Start it."""
         section = CentreConfig(folder=str(self.folder), port=self.port, free_space_floor_bytes=0)
-        config = self.folder.parent / "centre.toml"
-        config.write_text(config_text(CentralConfig(central=section), changed_only=True), encoding="utf-8")
-        log = self.folder.parent / "centre.log"
-        self.daemon = await self.launcher.launch("dockd", "central", "run", "--config", str(config), log=log)
+        self.daemon = await launch_centre(self.launcher, section, "centre")
         return self.daemon
 
     async def start(self) -> Daemon:
         """Start it and wait until it serves."""
-        daemon = await self.launch()
-        await until(
-            lambda: daemon.told("centre_serving") or daemon.status is not None,
-            lambda: f"the centre to serve\n{daemon.end_of_log()}",
-        )
-        assert daemon.status is None, f"the centre ended with {daemon.status}\n{daemon.end_of_log()}"
-        return daemon
+        return await serving(await self.launch())
 
     async def facts_head(self, dock: str) -> FactsTaken:
         """Where its record of a dock ends."""
