@@ -41,6 +41,7 @@ from dockd.central.stores.placing import (
     prove_and_place,
     prove_placed,
 )
+from dockd.central.stores.read_along import Prefix, ReadAlong
 from dockd.clock import Clock
 from dockd.errors import CentreUnusable, NotFound
 from dockd.web.problems import Refusal
@@ -75,11 +76,13 @@ class FileStore:
         self._rows = PartRows(database, clock)
         self._disk = StoreDisk(folder, floor_bytes)
         self._addresses = PartAddresses(address_secret)
+        self._along = ReadAlong(self._uploads, clock)
         self._intake = PartIntake(
             self._uploads,
             addresses=self._addresses,
             rows=self._rows,
             disk=self._disk,
+            along=self._along,
             clock=clock,
             idle_seconds=part_idle_seconds,
         )
@@ -95,6 +98,7 @@ class FileStore:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._intake.close)
+        await asyncio.to_thread(self._along.close)
         await asyncio.to_thread(self._pool.shutdown, wait=True)
 
     # --- uploads ------------------------------------------------------------------------------
@@ -111,7 +115,7 @@ class FileStore:
     async def finished_parts(self, plan: UploadPlan) -> frozenset[int]:
         if await self.holds(object_key(plan.digest), plan.size_bytes):
             return frozenset(plan.part_numbers)
-        return await self._rows.finished(plan.upload)
+        return frozenset(await self._rows.finished(plan.upload))
 
     def part_address(self, plan: UploadPlan, number: int, origin: str, expires_at: datetime) -> PartAddress:
         part = plan.part(number)
@@ -140,8 +144,11 @@ class FileStore:
             else:
                 finished = await self._rows.finished(plan.upload)
                 if len(finished) < len(plan.part_digests):
-                    raise _parts_missing(plan, finished)
-                key = await self._prove(plan, upload_file)
+                    raise _parts_missing(plan, frozenset(finished))
+                prefix = await self._along.take(plan.upload)
+                if prefix is not None and not prefix.agrees_with(finished):
+                    prefix = None
+                key = await self._prove(plan, upload_file, prefix)
             yield StoredObject(key)
 
     async def discard(self, plan: UploadPlan) -> None:
@@ -149,6 +156,7 @@ class FileStore:
             (self._uploads / plan.upload).unlink(missing_ok=True)
             sync_folder(self._uploads)
 
+        self._along.forget(plan.upload)
         await self._in_thread(remove)
         await self._rows.forget(plan.upload)
 
@@ -205,9 +213,9 @@ class FileStore:
         except OSError as error:
             raise self._disk.refusal_for(error) from error
 
-    async def _prove(self, plan: UploadPlan, upload_file: Path) -> str:
+    async def _prove(self, plan: UploadPlan, upload_file: Path, prefix: Prefix | None) -> str:
         try:
-            return await self._in_thread(prove_and_place, self._folder, upload_file, plan)
+            return await self._in_thread(prove_and_place, self._folder, upload_file, plan, prefix)
         except PartsDamaged as damaged:
             _log.error("stored_parts_damaged", upload=plan.upload, parts=damaged.numbers[:_NAMED_MISSING])
             await self._rows.forget(plan.upload, damaged.numbers)
@@ -267,12 +275,23 @@ class FileStore:
             descriptor, is_new = os.open(path, flags, 0o600), False
         try:
             if os.fstat(descriptor).st_size != plan.size_bytes:
-                _size(descriptor, plan.size_bytes)
+                _size_once(descriptor, plan.size_bytes)
         finally:
             os.close(descriptor)
         if is_new:
             sync_folder(self._uploads)
         return is_new
+
+
+def _size_once(descriptor: int, size_bytes: int) -> None:
+    """Size a new upload's file unless another process, or a part, has it at this moment. Raises Refusal, OSError."""
+    give_up_at_monotonic = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    while not lock_range(descriptor, 0, 0):
+        if time.monotonic() > give_up_at_monotonic:
+            raise Refusal(BUSY, "This upload is being begun by somebody else.", retry_after_seconds=2)
+        time.sleep(0.01)
+    if os.fstat(descriptor).st_size != size_bytes:  # whoever had the lock may have done it, and taken parts since
+        _size(descriptor, size_bytes)
 
 
 def _size(descriptor: int, size_bytes: int) -> None:

@@ -34,6 +34,8 @@ from dockd.central.stores.addresses import GrantedPart, PartAddresses
 from dockd.central.stores.disk import StoreDisk
 from dockd.central.stores.durable import forget_range, lock_range
 from dockd.central.stores.part_rows import PartRows, Standing
+from dockd.central.stores.read_along import ReadAlong
+from dockd.central.stores.read_back import ALIGNMENT_BYTES
 from dockd.clock import Clock
 from dockd.errors import NotFound
 from dockd.web.problems import CUT_OFF, TOO_SLOW, Refusal, require_content_type
@@ -41,8 +43,6 @@ from dockd.web.problems import CUT_OFF, TOO_SLOW, Refusal, require_content_type
 PART_CONTENT_TYPE = "application/octet-stream"
 
 _BLOCK_BYTES = 1024 * 1024
-_ALIGNMENT_BYTES = 4096
-"""Offsets, lengths and addresses of O_DIRECT calls are multiples of this (open(2), NOTES)."""
 _WRITERS = 8
 _LOCK_PATIENCE_SECONDS = 10.0
 _STALE_SECONDS = 3.0
@@ -59,6 +59,7 @@ class PartIntake:
         addresses: PartAddresses,
         rows: PartRows,
         disk: StoreDisk,
+        along: ReadAlong,
         clock: Clock,
         idle_seconds: float,
     ) -> None:
@@ -66,6 +67,7 @@ class PartIntake:
         self._addresses = addresses
         self._rows = rows
         self._disk = disk
+        self._along = along
         self._clock = clock
         self._idle_seconds = idle_seconds
         self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="part-writer")
@@ -133,7 +135,8 @@ class PartIntake:
         if digest != granted.part.digest:
             raise Refusal(PART_DIFFERS, "The bytes that arrived do not have the part's digest; none was kept.")
         transfer.is_proved = True
-        await self._rows.finish(granted.upload, granted.part.number)
+        finished_at = await self._rows.finish(granted.upload, granted.part.number)
+        self._along.part_finished(granted.upload, granted.part, finished_at)
 
     async def _stream(self, request: web.Request, granted: GrantedPart, transfer: _Transfer) -> None:
         """Move the body to the disk, block by block. Raises Refusal (408, 400 `cut-off`), OSError of the disk."""
@@ -183,7 +186,7 @@ class _Transfer:
         self._pool = pool
         self._hash = hashlib.sha256()
         self._block: mmap.mmap | None = None
-        self._is_direct = part.offset_bytes % _ALIGNMENT_BYTES == 0 and _set_direct(descriptor, is_wanted=True)
+        self._is_direct = part.offset_bytes % ALIGNMENT_BYTES == 0 and _set_direct(descriptor, is_wanted=True)
         self._pending: Future[None] | None = None
         self.accepted_bytes = 0
         self.is_proved = False
@@ -238,7 +241,7 @@ class _Transfer:
             self._hash.update(block[:length])
             written = 0
             while written < length:  # a signal, or the disk is nearly full
-                if self._is_direct and (written % _ALIGNMENT_BYTES or length % _ALIGNMENT_BYTES):
+                if self._is_direct and (written % ALIGNMENT_BYTES or length % ALIGNMENT_BYTES):
                     _set_direct(self._descriptor, is_wanted=False)
                     self._is_direct = False
                 written += os.pwrite(self._descriptor, block[written:length], offset + written)

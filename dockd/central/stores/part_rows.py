@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from sqlalchemy import and_, delete, select
@@ -47,19 +48,21 @@ class PartRows:
             return Standing.GONE
         return Standing.FINISHED if row.is_done or row.part_number is not None else Standing.WANTED
 
-    async def finished(self, upload: str) -> frozenset[int]:
-        """The numbers of all finished parts. Raises Refusal (503, 507)."""
-        question = select(finished_parts.c.part_number).where(finished_parts.c.upload == upload)
+    async def finished(self, upload: str) -> dict[int, datetime]:
+        """The numbers of all finished parts, and since when each is. Raises Refusal (503, 507)."""
+        part = finished_parts.c
+        question = select(part.part_number, part.finished_at).where(part.upload == upload)
         async with self._database.reading() as connection:
-            return frozenset((await connection.execute(question)).scalars())
+            return {row.part_number: row.finished_at for row in await connection.execute(question)}
 
-    async def finish(self, upload: str, number: int) -> None:
-        """The part is held for good. Raises Refusal (503, 507).
+    async def finish(self, upload: str, number: int) -> datetime:
+        """The part is held for good, since the time that is returned. Raises Refusal (503, 507).
 
         Parts that finish while another's row is being committed share the next transaction: a durable
         commit takes longer than many parts do.
         """
-        row = {"upload": upload, "part_number": number, "finished_at": self._clock.now()}
+        finished_at = self._clock.now()
+        row = {"upload": upload, "part_number": number, "finished_at": finished_at}
         mine = _FinishedPart(row)
         self._waiting.append(mine)
         try:
@@ -72,6 +75,7 @@ class PartRows:
                 self._waiting.remove(mine)  # cancelled before its turn: nobody vouches for it any more
         if mine.refusal is not None:
             raise mine.refusal
+        return finished_at
 
     async def forget(self, upload: str, numbers: Collection[int] | None = None) -> None:
         """These parts (None: all) must be sent again. Raises Refusal (503, 507)."""

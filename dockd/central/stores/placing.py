@@ -1,6 +1,7 @@
 """Proves an upload's file and gives it its final name. Blocking; knows files and digests only.
 
-Order, each step durable before the next: bytes fsynced → read back past the cache and hashed → second
+Order, each step durable before the next: bytes fsynced → read back past the cache and hashed (what was read
+while the rest arrived is not read again: `read_along`) → second
 name at `objects/ab/cd/<sha256>` (link, never over an existing one) → folder fsynced → first name removed →
 read-only.
 A kill between any two leaves either the upload to be completed again, or an object that `prove_placed`
@@ -16,6 +17,7 @@ import structlog
 
 from dockd.central.stores import UploadPlan
 from dockd.central.stores.durable import make_folders, sync_folder
+from dockd.central.stores.read_along import Prefix
 from dockd.central.stores.read_back import digest_on_disk, part_digests_on_disk
 from dockd.model.ids import Digest
 
@@ -41,12 +43,15 @@ def object_key(digest: Digest) -> str:
     return f"{OBJECTS}/{digest[:2]}/{digest[2:4]}/{digest}"
 
 
-def prove_and_place(root: Path, upload_file: Path, plan: UploadPlan) -> str:
-    """Return the object's key once it is proved and durable. Raises PartsDamaged, WholeDiffers, OSError."""
+def prove_and_place(root: Path, upload_file: Path, plan: UploadPlan, prefix: Prefix | None = None) -> str:
+    """Return the object's key once it is proved and durable. Raises PartsDamaged, WholeDiffers, OSError.
+
+    What `prefix` says was read back already is not read again.
+    """
     with upload_file.open("rb") as file:
         os.fsync(file.fileno())
-    if digest_on_disk(upload_file) != (plan.digest, plan.size_bytes):
-        raise _blame(upload_file, plan)
+    if not _goes_on_to_digest(upload_file, plan, prefix):
+        _check_whole(upload_file, plan)
     key = object_key(plan.digest)
     folder = make_folders(root, OBJECTS, plan.digest[:2], plan.digest[2:4])
     final = folder / plan.digest
@@ -78,6 +83,17 @@ def prove_placed(root: Path, plan: UploadPlan) -> str | None:
     final.chmod(0o400)
     sync_folder(final.parent)
     return key
+
+
+def _goes_on_to_digest(upload_file: Path, plan: UploadPlan, prefix: Prefix | None) -> bool:
+    if prefix is None or not prefix.is_of(upload_file):
+        return False
+    return digest_on_disk(upload_file, whole=prefix.whole, start=prefix.end_bytes) == (plan.digest, plan.size_bytes)
+
+
+def _check_whole(upload_file: Path, plan: UploadPlan) -> None:
+    if digest_on_disk(upload_file) != (plan.digest, plan.size_bytes):
+        raise _blame(upload_file, plan)
 
 
 def _blame(upload_file: Path, plan: UploadPlan) -> Exception:

@@ -22,17 +22,23 @@ from pathlib import Path
 
 from dockd.model.ids import Digest
 
-_BLOCK_BYTES = 2 * 1024 * 1024
-"""A multiple of every sector size, as O_DIRECT asks (open(2), NOTES)."""
+BLOCK_BYTES = 2 * 1024 * 1024
+"""A multiple of ALIGNMENT_BYTES."""
+ALIGNMENT_BYTES = 4096
+"""Offsets, lengths and addresses of O_DIRECT calls are multiples of this (open(2), NOTES)."""
 _READS_AHEAD = 3
 
 
-def digest_on_disk(path: Path) -> tuple[Digest, int]:
-    """SHA-256 and size in bytes of the file as it lies on the disk. Raises OSError."""
-    whole = hashlib.sha256()
-    size_bytes = 0
-    with _opened_past_cache(path) as descriptor:
-        for block in _blocks(descriptor, 0, os.fstat(descriptor).st_size):
+def digest_on_disk(path: Path, *, whole: hashlib._Hash | None = None, start: int = 0) -> tuple[Digest, int]:
+    """SHA-256 and size in bytes of the file as it lies on the disk. Raises OSError.
+
+    `whole` is the digest of its first `start` bytes (a multiple of ALIGNMENT_BYTES), when they were read before;
+    it goes on from there.
+    """
+    whole = whole or hashlib.sha256()
+    size_bytes = start
+    with opened_past_cache(path) as descriptor:
+        for block in blocks_on_disk(descriptor, start, os.fstat(descriptor).st_size):
             whole.update(block)
             size_bytes += len(block)
     return Digest(whole.hexdigest()), size_bytes
@@ -48,14 +54,15 @@ def part_digests_on_disk(path: Path, part_size_bytes: int) -> list[Digest]:
         # A part may begin anywhere; O_DIRECT may not. What this reads was dropped from the cache before.
         with _opened(path, 0) as descriptor:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-            for block in _blocks(descriptor, start, end):
+            for block in blocks_on_disk(descriptor, start, end):
                 one.update(block)
         digests.append(Digest(one.hexdigest()))
     return digests
 
 
 @contextmanager
-def _opened_past_cache(path: Path) -> Iterator[int]:
+def opened_past_cache(path: Path) -> Iterator[int]:
+    """A descriptor whose reads come from the disk. Raises OSError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
     except OSError:
@@ -78,20 +85,20 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _blocks(descriptor: int, start: int, end: int) -> Iterator[memoryview]:
-    """The bytes from `start` to `end`; each view is valid until the next is taken."""
-    block_count = -(-(end - start) // _BLOCK_BYTES)
+def blocks_on_disk(descriptor: int, start: int, end: int) -> Iterator[memoryview]:
+    """The bytes from `start` to `end`; each view is valid until the next is taken. Raises OSError."""
+    block_count = -(-(end - start) // BLOCK_BYTES)
     if block_count == 0:
         return
     # Anonymous maps are page-aligned. A small recording, of which there may be ten thousand, needs but one.
-    buffers = [mmap.mmap(-1, _BLOCK_BYTES) for _ in range(min(block_count, _READS_AHEAD + 1))]
+    buffers = [mmap.mmap(-1, BLOCK_BYTES) for _ in range(min(block_count, _READS_AHEAD + 1))]
     turns = itertools.cycle(buffers)
-    offsets = iter(range(start, end, _BLOCK_BYTES))
+    offsets = iter(range(start, end, BLOCK_BYTES))
     coming: deque[tuple[mmap.mmap, Future[int]]] = deque()
 
     def read(buffer: mmap.mmap, offset: int) -> int:
         count = min(os.preadv(descriptor, [buffer], offset), end - offset)
-        if count < min(_BLOCK_BYTES, end - offset):
+        if count < min(BLOCK_BYTES, end - offset):
             raise OSError(errno.EIO, "the file ended early")
         return count
 

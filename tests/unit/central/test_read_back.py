@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from dockd.central.stores.durable import forget_range, lock_range, make_folders, write_new
-from dockd.central.stores.read_back import _BLOCK_BYTES, digest_on_disk, part_digests_on_disk
+from dockd.central.stores.read_back import BLOCK_BYTES, digest_on_disk, part_digests_on_disk
 
 
 @pytest.mark.parametrize(
-    "size_bytes", [0, 1, 511, 512, 4095, 4096, 4097, _BLOCK_BYTES - 1, _BLOCK_BYTES, _BLOCK_BYTES + 1, 9_000_001]
+    "size_bytes", [0, 1, 511, 512, 4095, 4096, 4097, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 9_000_001]
 )
 def test_digest_is_that_of_the_bytes(tmp_path: Path, size_bytes: int) -> None:
     content = os.urandom(size_bytes)
