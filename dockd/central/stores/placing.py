@@ -50,8 +50,9 @@ def prove_and_place(root: Path, upload_file: Path, plan: UploadPlan, prefix: Pre
     """
     with upload_file.open("rb") as file:
         os.fsync(file.fileno())
-    if not _goes_on_to_digest(upload_file, plan, prefix):
-        _check_whole(upload_file, plan)
+    is_proved = _goes_on_to_digest(upload_file, plan, prefix)
+    if not is_proved and digest_on_disk(upload_file) != (plan.digest, plan.size_bytes):
+        raise _blame(upload_file, plan)
     key = object_key(plan.digest)
     folder = make_folders(root, OBJECTS, plan.digest[:2], plan.digest[2:4])
     final = folder / plan.digest
@@ -89,11 +90,6 @@ def _goes_on_to_digest(upload_file: Path, plan: UploadPlan, prefix: Prefix | Non
     if prefix is None or not prefix.is_of(upload_file):
         return False
     return digest_on_disk(upload_file, whole=prefix.whole, start=prefix.end_bytes) == (plan.digest, plan.size_bytes)
-
-
-def _check_whole(upload_file: Path, plan: UploadPlan) -> None:
-    if digest_on_disk(upload_file) != (plan.digest, plan.size_bytes):
-        raise _blame(upload_file, plan)
 
 
 def _blame(upload_file: Path, plan: UploadPlan) -> Exception:

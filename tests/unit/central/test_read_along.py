@@ -69,6 +69,13 @@ async def until_read(along: ReadAlong, end_bytes: int) -> None:
             await asyncio.sleep(0.01)
 
 
+async def prefix_of_two(along: ReadAlong, plan: UploadPlan, clock: ManualClock) -> Prefix:
+    """The first two parts, read."""
+    tell(along, plan, (1, 2), clock)
+    await until_read(along, 2 * PART_BYTES)
+    return await read(along)
+
+
 @pytest.mark.parametrize("order", [(1, 2, 3, 4), (4, 3, 2, 1), (2, 1, 4, 3), (3, 1, 4, 2)])
 async def test_parts_in_any_order_are_read_in_theirs(
     along: ReadAlong, clock: ManualClock, content: bytes, order: tuple[int, ...]
@@ -95,9 +102,7 @@ async def test_the_proof_goes_on_from_the_prefix(
     along: ReadAlong, clock: ManualClock, content: bytes, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_of(content)
-    tell(along, plan, (1, 2), clock)
-    await until_read(along, 2 * PART_BYTES)
-    prefix = await read(along)
+    prefix = await prefix_of_two(along, plan, clock)
     offsets: list[int] = []
     real = os.preadv
 
@@ -156,9 +161,7 @@ async def test_a_prefix_that_does_not_come_out_blames_nobody_before_all_is_read(
     along: ReadAlong, clock: ManualClock, content: bytes, file: Path
 ) -> None:
     plan = plan_of(content)
-    tell(along, plan, (1, 2), clock)
-    await until_read(along, 2 * PART_BYTES)
-    prefix = await read(along)
+    prefix = await prefix_of_two(along, plan, clock)
     prefix.whole.update(b"something that the disk never held")
     key = prove_and_place(file.parent.parent, file, plan, prefix)
     assert (file.parent.parent / key).read_bytes() == content
