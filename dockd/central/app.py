@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
@@ -17,23 +18,29 @@ from aiohttp.abc import AbstractAccessLogger
 
 from dockd import systemd_notify
 from dockd.central.api.routes import add_api
-from dockd.central.belonging import claim_database
+from dockd.central.belonging import check_is_of_a_centre, claim_database
+from dockd.central.canary import CanaryRecords
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
 from dockd.central.fact_intake import FactIntake
-from dockd.central.identity import check_is_new, create_identity, load_identity
+from dockd.central.identity import Identity, check_is_new, create_identity, load_identity
 from dockd.central.manifests import Manifests
 from dockd.central.pages import add_pages
 from dockd.central.postgres import PostgresLimits
 from dockd.central.queries import Queries
 from dockd.central.services import SERVICES, Services
+from dockd.central.stores import ObjectStore
 from dockd.central.stores.files import FileStore
+from dockd.central.stores.s3.config import FOLDER_STORE, StoreConfig
 from dockd.clock import Clock, SystemClock
 from dockd.errors import CentreUnusable, PortInUse
 from dockd.rules.receipts import PinnedStore
 from dockd.web.problems import Refusal, problem_middleware, unread_body_middleware
 from dockd.web.requests import guard_requests
+
+if TYPE_CHECKING:  # at run time only where an S3 store is configured: see _bucket_service
+    from dockd.central.stores.s3.service import BucketService
 
 _log = structlog.get_logger(__name__)
 
@@ -79,34 +86,33 @@ async def initialise_centre(
 
 
 @asynccontextmanager
-async def open_services(config: CentreConfig, clock: Clock) -> AsyncIterator[Services]:
+async def open_services(
+    config: CentreConfig, clock: Clock, *, store_config: StoreConfig = FOLDER_STORE
+) -> AsyncIterator[Services]:
     """Open everything that the centre keeps, and close it in order. Raises CentreUnusable, DatabaseUnreachable."""
+    async with _opened(config, clock, store_config) as (services, _):
+        yield services
+
+
+@asynccontextmanager
+async def _opened(
+    config: CentreConfig, clock: Clock, store_config: StoreConfig
+) -> AsyncIterator[tuple[Services, BucketService | None]]:
     folder = Path(config.folder)
     identity = await asyncio.to_thread(load_identity, folder)
     async with contextlib.AsyncExitStack() as stack:
-        if config.database_url is None and not await asyncio.to_thread((folder / DATABASE_FILE).exists):
-            raise CentreUnusable(
-                f"{folder} has keys, but no {DATABASE_FILE}, and no PostgreSQL is configured.",
-                action="Restore the database from its copy, or set database_url. An empty one is never begun here.",
-            )
-        database = _database(config)
+        database = await asyncio.to_thread(_existing_database, config)
         stack.push_async_callback(database.close)
         await database.open()
         await claim_database(database, identity.pinned, clock)
-        store = FileStore(
-            folder,
-            database=database,
-            clock=clock,
-            address_secret=identity.address_secret,
-            floor_bytes=config.free_space_floor_bytes,
-            part_idle_seconds=config.part_idle_seconds,
-        )
+        bucket = _bucket_service(store_config, database, clock) if store_config.kind == "s3" else None
+        store: ObjectStore = bucket.store if bucket else _folder_store(config, identity, database, clock)
         stack.push_async_callback(store.close)
         await store.open()
         lifetime = timedelta(minutes=config.part_address_minutes)
         claims = Claims(database, store, identity, clock, address_lifetime=lifetime)
         stack.push_async_callback(claims.close)
-        yield Services(
+        services = Services(
             config=config,
             clock=clock,
             identity=identity,
@@ -115,10 +121,14 @@ async def open_services(config: CentreConfig, clock: Clock) -> AsyncIterator[Ser
             claims=claims,
             manifests=Manifests(database, store, clock),
             queries=Queries(database),
+            canaries=CanaryRecords(database, store_config.place) if bucket else None,
         )
+        yield services, bucket
 
 
-def build_centre(config: CentreConfig, *, clock: Clock | None = None) -> web.Application:
+def build_centre(
+    config: CentreConfig, *, clock: Clock | None = None, store_config: StoreConfig = FOLDER_STORE
+) -> web.Application:
     """The centre as an application. It opens its folder when it starts and closes it when it is cleaned up."""
     app = web.Application()
     guard_requests(app, allowed_hosts=config.served_names)
@@ -129,14 +139,20 @@ def build_centre(config: CentreConfig, *, clock: Clock | None = None) -> web.App
     the_clock = clock or SystemClock()
 
     async def life(running: web.Application) -> AsyncIterator[None]:
-        async with open_services(config, the_clock) as services:
+        async with _opened(config, the_clock, store_config) as (services, bucket):
             running[SERVICES] = services
-            sweep = asyncio.create_task(_sweep(services), name="centre sweep")
+            beside = [asyncio.create_task(_sweep(services), name="centre sweep")]
+            if bucket is not None:
+                orphans_after = timedelta(hours=config.abandoned_upload_hours)
+                beside.append(asyncio.create_task(bucket.run(orphans_after), name="object store"))
+            for task in beside:
+                task.add_done_callback(_tell_of_end)
             try:
                 yield
             finally:
-                sweep.cancel()
-                await asyncio.gather(sweep, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
 
     async def wake_waiting(running: web.Application) -> None:
         running[SERVICES].stopping.set()
@@ -147,12 +163,14 @@ def build_centre(config: CentreConfig, *, clock: Clock | None = None) -> web.App
 
 
 @asynccontextmanager
-async def serving_centre(config: CentreConfig, *, clock: Clock | None = None) -> AsyncIterator[ServedCentre]:
+async def serving_centre(
+    config: CentreConfig, *, clock: Clock | None = None, store_config: StoreConfig = FOLDER_STORE
+) -> AsyncIterator[ServedCentre]:
     """Serve a centre at `config.host`/`config.port` (0: any) inside this process, until the block is left.
 
     Raises CentreUnusable, DatabaseUnreachable, PortInUse.
     """
-    app = build_centre(config, clock=clock)
+    app = build_centre(config, clock=clock, store_config=store_config)
     async with serving_app(app, config.host, config.port) as port:
         host = f"[{config.host}]" if ":" in config.host else config.host
         yield ServedCentre(f"http://{host}:{port}", port, app[SERVICES])
@@ -179,14 +197,14 @@ async def serving_app(app: web.Application, host: str, port: int) -> AsyncIterat
         await runner.cleanup()
 
 
-async def run_centre(config: CentreConfig) -> None:
+async def run_centre(config: CentreConfig, *, store_config: StoreConfig = FOLDER_STORE) -> None:
     """Serve until SIGTERM or SIGINT. Raises CentreUnusable, DatabaseUnreachable, PortInUse."""
     asked_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
     try:
-        async with serving_centre(config) as served:
+        async with serving_centre(config, store_config=store_config) as served:
             _log.info("centre_serving", url=served.url, store=served.services.identity.store)
             systemd_notify.notify(systemd_notify.READY)
             watchdog = asyncio.create_task(systemd_notify.report_alive(served.services.clock), name="watchdog")
@@ -200,6 +218,68 @@ async def run_centre(config: CentreConfig) -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+async def run_verifiers(config: CentreConfig, store_config: StoreConfig, *, workers: int) -> None:
+    """Read objects back for every centre of this database, until SIGTERM or SIGINT.
+
+    Needs no key of the centre's. Raises CentreUnusable where there is no bucket or the database is of no centre,
+    DatabaseUnreachable.
+    """
+    if store_config.kind != "s3":
+        raise CentreUnusable("The footage lies in a folder: the centre itself reads it back.", action="Nothing.")
+    async with contextlib.AsyncExitStack() as stack:
+        database = await asyncio.to_thread(_existing_database, config)
+        stack.push_async_callback(database.close)
+        await database.open()
+        await check_is_of_a_centre(database)
+        service = _bucket_service(store_config, database, SystemClock())
+        stack.push_async_callback(service.store.close)
+        await service.store.open()
+        verifying = asyncio.create_task(service.verify(workers), name="verifiers")
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, verifying.cancel)
+            stack.callback(loop.remove_signal_handler, number)
+        _log.info("verifier_ready", workers=workers, bucket=store_config.bucket)
+        systemd_notify.notify(systemd_notify.READY)
+        await asyncio.wait([verifying])
+        if not verifying.cancelled():
+            verifying.result()
+
+
+def _bucket_service(config: StoreConfig, database: Database, clock: Clock) -> BucketService:
+    """The one place where the S3 client comes in. Raises CentreUnusable where it is not installed."""
+    try:
+        from dockd.central.stores.s3.service import BucketService  # noqa: PLC0415 - a folder must not need or load it
+    except ModuleNotFoundError as error:
+        raise CentreUnusable(
+            f"The store is a bucket, and the Python package {error.name} is not installed.",
+            action="Install dockd with its extra `central`.",
+        ) from error
+    return BucketService(config, database, clock)
+
+
+def _folder_store(config: CentreConfig, identity: Identity, database: Database, clock: Clock) -> FileStore:
+    return FileStore(
+        Path(config.folder),
+        database=database,
+        clock=clock,
+        address_secret=identity.address_secret,
+        floor_bytes=config.free_space_floor_bytes,
+        part_idle_seconds=config.part_idle_seconds,
+    )
+
+
+def _existing_database(config: CentreConfig) -> Database:
+    """Raises CentreUnusable where there should be an SQLite file and is none."""
+    folder = Path(config.folder)
+    if config.database_url is None and not (folder / DATABASE_FILE).exists():
+        raise CentreUnusable(
+            f"There is no {DATABASE_FILE} in {folder}, and no PostgreSQL is configured.",
+            action="Restore the database from its copy, or set database_url. An empty one is never begun here.",
+        )
+    return _database(config)
 
 
 def _database(config: CentreConfig) -> Database:
@@ -222,6 +302,12 @@ async def _sweep(services: Services) -> None:
         except Refusal as refusal:
             _log.warning("sweep_failed", reason=refusal.what)  # the disk or database passes; so does this
         await services.clock.sleep(_SWEEP_SECONDS)
+
+
+def _tell_of_end(task: asyncio.Task[None]) -> None:
+    """What goes on beside answering ends only when it is cancelled; anything else is a bug, and is told loudly."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("centre_service_failed", service=task.get_name(), exc_info=error)
 
 
 class _AccessLog(AbstractAccessLogger):

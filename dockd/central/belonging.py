@@ -29,3 +29,13 @@ async def claim_database(database: Database, pinned: PinnedStore, clock: Clock) 
             f"and this folder holds the keys of {pinned.store} with {pinned.key}.",
             action="Correct the folder or the database in the configuration; never share a database between two.",
         )
+
+
+async def check_is_of_a_centre(database: Database) -> None:
+    """Raise CentreUnusable where no centre has ever opened this database: nobody asks anything of it."""
+    async with database.reading() as connection:
+        if (await connection.execute(select(centre.c.store))).first() is None:
+            raise CentreUnusable(
+                "No centre has opened this database yet.",
+                action="Use the same [central] section as the centre, and start the centre first.",
+            )

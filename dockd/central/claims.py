@@ -169,25 +169,35 @@ class Claims:
     async def _complete(self, upload: str) -> Receipt:
         async with self._database.reading() as connection:
             row = (await connection.execute(select(uploads).where(uploads.c.upload == upload))).one_or_none()
-            receipt = None if row is None else await _receipt_of(connection, row.digest)
+            before = None if row is None else await _receipt_of(connection, row.digest)
         if row is None:
             raise _no_upload()
-        if row.is_done and receipt is not None and await self._is_still_held(receipt):
-            return receipt
+        is_held = before is not None and await self._is_still_held(before)
+        if before is not None and row.is_done and is_held:
+            return before
         plan = _plan(row)
         try:
             async with self._store.placed(plan) as stored:
-                receipt = await self._accept(plan, stored)
+                receipt = await self._accept(plan, stored, missing=None if is_held else before)
         except Refusal as refusal:
             if refusal.kind is DIGEST_DIFFERS:
                 await self._forget(plan)
-            raise
+                raise
+            winner = await self._signed_meanwhile(plan, before)
+            if winner is None:
+                raise
+            return winner
         await self._store.discard(plan)
         _log.info("recording_accepted", digest=plan.digest, size_bytes=plan.size_bytes)
         return receipt
 
-    async def _accept(self, plan: UploadPlan, stored: StoredObject) -> Receipt:
-        """Sign for what was just proved, once for each digest; durable when this returns."""
+    async def _accept(self, plan: UploadPlan, stored: StoredObject, *, missing: Receipt | None) -> Receipt:
+        """Sign for what was just proved, once for each digest; durable when this returns.
+
+        Whoever comes second, in this process or another, answers with the row of whoever came first: the
+        unique digest decides. `missing` is an older receipt whose object was found gone; it gives way to a proved
+        object that has another name, and again only to the first who brings one.
+        """
         signed = self._identity.sign(
             Receipt(
                 store=self._identity.pinned.store,
@@ -203,19 +213,30 @@ class Claims:
         )
         row = signed.model_dump(include={"digest", "size_bytes", "object_key", "object_version"})
         row |= {"accepted_at": signed.accepted_at, "retain_until": signed.retain_until}
+        row |= {"receipt": signed.model_dump_json()}
         async with self._database.writing() as connection:
-            await insert_new(connection, receipts, [row | {"receipt": signed.model_dump_json()}])
+            if missing is not None and _object_of(missing) != _object_of(signed):
+                await connection.execute(update(receipts).where(_is_receipt(missing)).values(row))
+            await insert_new(connection, receipts, [row])
             await connection.execute(update(uploads).where(uploads.c.upload == plan.upload).values(is_done=True))
             receipt = await _receipt_of(connection, plan.digest)
         return receipt or signed
+
+    async def _signed_meanwhile(self, plan: UploadPlan, before: Receipt | None) -> Receipt | None:
+        """The receipt that another process has signed since `before` was read: it took the upload from under us."""
+        async with self._database.reading() as connection:
+            receipt = await _receipt_of(connection, plan.digest)
+        return receipt if receipt != before else None
 
     async def _is_still_held(self, receipt: Receipt) -> bool:
         """Whether what was receipted is where it was put. If not, its upload is opened again."""
         if await self._store.holds(receipt.object_key, receipt.size_bytes):
             return True
         _log.error("receipted_object_missing", digest=receipt.digest, object_key=receipt.object_key)
+        still_says_so = select(receipts.c.digest).where(_is_receipt(receipt)).exists()
+        is_its_upload = and_(uploads.c.digest == receipt.digest, still_says_so)
         async with self._database.writing() as connection:
-            await connection.execute(update(uploads).where(uploads.c.digest == receipt.digest).values(is_done=False))
+            await connection.execute(update(uploads).where(is_its_upload).values(is_done=False))
         return False
 
     async def _forget(self, plan: UploadPlan) -> None:
@@ -272,6 +293,19 @@ async def _receipt_of(connection: AsyncConnection, digest: str) -> Receipt | Non
     question = select(receipts.c.receipt).where(receipts.c.digest == digest)
     text = (await connection.execute(question)).scalar_one_or_none()
     return None if text is None else Receipt.model_validate_json(text)
+
+
+def _object_of(receipt: Receipt) -> tuple[str, str | None]:
+    return receipt.object_key, receipt.object_version
+
+
+def _is_receipt(receipt: Receipt) -> ColumnElement[bool]:
+    """The row of this receipt, and not of one that took its place."""
+    return and_(
+        receipts.c.digest == receipt.digest,
+        receipts.c.object_key == receipt.object_key,
+        receipts.c.object_version.is_not_distinct_from(receipt.object_version),
+    )
 
 
 def _plan(row: Row[tuple[object, ...]]) -> UploadPlan:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from dockd.central.canary import CanaryRecords
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 from dockd.central.fact_intake import FactIntake
@@ -19,7 +20,10 @@ from dockd.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """An open centre. `stopping` is set when it is about to close: whoever waits should answer now."""
+    """An open centre. `canaries` is what was found out about the bucket; None where footage lies in a folder.
+
+    `stopping` is set when it is about to close: whoever waits should answer now.
+    """
 
     config: CentreConfig
     clock: Clock
@@ -29,6 +33,7 @@ class Services:
     claims: Claims
     manifests: Manifests
     queries: Queries
+    canaries: CanaryRecords | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def origin_of(self, request: web.Request) -> str:

@@ -35,6 +35,7 @@ _ROW_ID = BigInteger().with_variant(Integer(), "sqlite")
 
 _IS_OPEN = text("NOT is_done")
 _WAITS = text("state IN ('STAGED', 'VERIFIED', 'STORED')")
+_IS_TO_DO = text("outcome IS NULL")
 
 centre = Table(
     "centre",
@@ -198,4 +199,49 @@ manifests = Table(
     Column("digest", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("stored_at", UtcText, nullable=False),
+)
+
+multipart_uploads = Table(
+    "multipart_uploads",
+    METADATA,
+    Column("upload", Text, primary_key=True),
+    Column("multipart", Text, nullable=False),  # the store's own name for it
+    Column("object_key", Text, nullable=False),
+    Column("retain_until", UtcText),  # asked for when it was begun
+    Column("began_at", UtcText, nullable=False),
+)
+
+read_backs = Table(
+    "read_backs",
+    METADATA,
+    Column("object_key", Text, primary_key=True),
+    Column("object_version", Text, primary_key=True),  # empty: the bucket keeps no versions
+    Column("bucket", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("part_size_bytes", BigInteger, nullable=False),
+    Column("part_digests", Text, nullable=False),  # JSON list
+    Column("asked_at", UtcText, nullable=False),
+    Column("not_before", UtcText, nullable=False),
+    Column("taken_by", Text),
+    Column("taken_until", UtcText),  # a worker that died keeps it until then
+    Column("attempts", Integer, nullable=False),
+    Column("said", Text),  # why the last attempt came to nothing
+    Column("outcome", Text),  # None: still to be done
+    Column("finished_at", UtcText),
+    Index("ix_read_backs_to_do", "asked_at", sqlite_where=_IS_TO_DO, postgresql_where=_IS_TO_DO),
+)
+
+store_canaries = Table(
+    "store_canaries",
+    METADATA,
+    Column("number", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("endpoint", Text, nullable=False),
+    Column("bucket", Text, nullable=False),
+    Column("checked_at", UtcText, nullable=False),
+    Column("findings", Text, nullable=False),  # JSON object: check to {outcome, said}
+    Column("is_trusted", Boolean, nullable=False),
+    Column("worse", Text, nullable=False),  # JSON list of checks that were better the time before
+    Index("ix_store_canaries_place", "endpoint", "bucket", "number"),
+    sqlite_autoincrement=True,
 )

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import click
 
-from dockd.central.app import initialise_centre, open_services, run_centre
-from dockd.central.config import CentreConfig
+from dockd.central.app import initialise_centre, open_services, run_centre, run_verifiers
 from dockd.central.identity import PINNED_FILE, PUBLIC_KEY_FILE
 from dockd.central.postgres import check_address
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
-from dockd.config import load_central_config
+from dockd.config import CentralConfig, load_central_config
 from dockd.errors import BadRequest
 from dockd.log import start_logging
 from dockd.model.ids import parse_id
@@ -83,7 +82,17 @@ def run(config_file: Path) -> None:
     start_logging(config.log)
     if config.central.allow_other_hosts:
         click.echo("Nobody is asked who they are: whoever reaches this address may read and add footage.", err=True)
-    asyncio.run(run_centre(config.central))
+    asyncio.run(run_centre(config.central, store_config=config.store))
+
+
+@central.command("verifier")
+@config_option
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Objects at once.")
+def verifier(config_file: Path, workers: int) -> None:
+    """Read objects back from the bucket for proof, beside or instead of the centres; run as many as are needed."""
+    config = load_central_config(config_file)
+    start_logging(config.log)
+    asyncio.run(run_verifiers(config.central, config.store, workers=workers))
 
 
 @central.command("accept-key")
@@ -98,12 +107,12 @@ def accept_key(config_file: Path, dock: str, public_key: str) -> None:
     """
     parse_id(dock, "dock")
     _check_key(public_key)
-    asyncio.run(_accept_key(load_central_config(config_file).central, dock, public_key))
+    asyncio.run(_accept_key(load_central_config(config_file), dock, public_key))
     click.echo(f"Dock {dock} may announce this key once.")
 
 
-async def _accept_key(config: CentreConfig, dock: str, public_key: str) -> None:
-    async with open_services(config, SystemClock()) as services:
+async def _accept_key(config: CentralConfig, dock: str, public_key: str) -> None:
+    async with open_services(config.central, SystemClock(), store_config=config.store) as services:
         await services.facts.allow_key(dock, public_key)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from dockd.central.config import CentreConfig as CentralSection
+from dockd.central.stores.s3.config import StoreConfig
 from dockd.config.reading import read_config
 from dockd.config.toml_text import config_text
 from dockd.dock.centre_client import CentreConfig
@@ -65,6 +66,7 @@ class CentralConfig(Section):
     """Everything a centre is told."""
 
     central: CentralSection
+    store: StoreConfig = Field(default=StoreConfig())
     log: LogConfig = Field(default=LogConfig())
 
 

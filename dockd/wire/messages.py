@@ -3,6 +3,7 @@
 | call | body | answer |
 |---|---|---|
 | `GET  /api/v1/store` | | `StoreDescription` |
+| `GET  /api/v1/store/checks?after=&limit=` | | `store_checks.StoreChecks` |
 | `PUT  /api/v1/docks/{dock}/facts` | `FactBatch` | `FactsTaken`; 409 `gap`, `fork`, `rewrite` |
 | `GET  /api/v1/docks/{dock}/facts/head` | | `FactsTaken` |
 | `PUT  /api/v1/docks/{dock}/status` | `DockStatus` | 204 |

@@ -11,6 +11,7 @@ from dockd.central.manifests import LARGEST_MANIFEST_BYTES
 from dockd.central.queries import RecordingFilter
 from dockd.central.refusals import BODY_DIFFERS
 from dockd.central.services import SERVICES
+from dockd.central.store_checks import MOST_REPORTS, store_checks
 from dockd.errors import NotFound
 from dockd.model.canonical import digest_of_bytes
 from dockd.model.recording import PART_SIZE_BYTES
@@ -23,6 +24,7 @@ DIGEST_HEADER = "X-Content-SHA256"
 
 BEFORE = IntegerValue(1, LARGEST_NUMBER, "`next_after` of the page before", default=LARGEST_NUMBER)
 LIMIT = IntegerValue(1, 500, "how many at most", default=100)
+REPORTS = IntegerValue(1, MOST_REPORTS, "how many reports at most", default=1)
 
 
 async def get_store(request: web.Request) -> web.StreamResponse:
@@ -37,6 +39,13 @@ async def get_store(request: web.Request) -> web.StreamResponse:
             part_size_bytes=PART_SIZE_BYTES,
         )
     )
+
+
+async def get_store_checks(request: web.Request) -> web.StreamResponse:
+    """What the store was found to refuse, and whether recordings are read back because of it."""
+    services = request.app[SERVICES]
+    before, limit = query_number(request, "after", BEFORE), query_number(request, "limit", REPORTS)
+    return json_answer(await store_checks(services.canaries, services.clock.now(), before=before, limit=limit))
 
 
 async def claim_recording(request: web.Request) -> web.StreamResponse:

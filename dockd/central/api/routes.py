@@ -57,6 +57,7 @@ from dockd.wire.messages import (
     Upload,
 )
 from dockd.wire.status import DockStatus
+from dockd.wire.store_checks import StoreChecks
 
 _LATER = (refusals.STORE_FULL, refusals.STORE_SUSPECT, refusals.BUSY, refusals.DATABASE_AWAY)
 _BODY = (BAD_REQUEST, CUT_OFF, WRONG_CONTENT_TYPE, TOO_LARGE, INVALID_BODY)
@@ -210,6 +211,13 @@ _UPLOAD_ROUTES = (
 
 _READING_ROUTES = (
     _route("GET", "/store", recording_calls.get_store, (Answer(200, "who the centre is", StoreDescription),)),
+    _route(
+        "GET",
+        "/store/checks",
+        recording_calls.get_store_checks,
+        (Answer(200, "how the store stands; the newest report first, `next_after` goes on", StoreChecks),),
+        query={"after": recording_calls.BEFORE, "limit": recording_calls.REPORTS},
+    ),
     _route(
         "GET",
         "/recordings",

@@ -11,6 +11,7 @@ from dockd.central.pages.search import read_search
 from dockd.central.pages.views import SHOWN_RECORDINGS, dock_card, recordings_of_session, sort_docks
 from dockd.central.pages.words import CONTAINER_WORDS, CUSTODY_WORDS
 from dockd.central.services import SERVICES
+from dockd.central.store_checks import store_checks
 from dockd.errors import NotFound
 from dockd.model.ids import parse_digest, parse_id
 from dockd.web.assets import Assets
@@ -20,6 +21,7 @@ from dockd.web.pages import Pages
 
 _PER_PAGE = 100
 _SESSIONS_SHOWN = 100
+_REPORTS_SHOWN = 30
 
 
 def add_pages(app: web.Application) -> None:
@@ -47,6 +49,7 @@ class CentrePages:
         app.router.add_get("/docks/{dock}/recordings/{recording}", self.reported)
         app.router.add_get("/sessions/{dock}/{session}", self.session)
         app.router.add_get("/recordings", self.recordings)
+        app.router.add_get("/store", self.store)
         app.router.add_get("/recordings/{digest}", self.recording)
         app.router.add_get("/recordings/{digest}/receipt.json", self.receipt)
 
@@ -55,7 +58,8 @@ class CentrePages:
         services = request.app[SERVICES]
         now = services.clock.now()
         cards = sort_docks(dock_card(dock, now) for dock in await services.queries.docks())
-        return self._respond("docks.html", docks=cards, totals=await services.queries.totals(), at=now)
+        store = await store_checks(services.canaries, now, limit=1)
+        return self._respond("docks.html", docks=cards, totals=await services.queries.totals(), store=store, at=now)
 
     async def dock(self, request: web.Request) -> web.Response:
         """One dock: its bays as it last said, and its sessions."""
@@ -98,6 +102,13 @@ class CentrePages:
         digest = parse_digest(request.match_info["digest"])
         detail = await request.app[SERVICES].queries.recording(digest)
         return self._respond("recording.html", digest=digest, detail=detail, first=detail.sources[0])
+
+    async def store(self, request: web.Request) -> web.Response:
+        """Where footage lies, what the store was found to refuse, and whether it is read back for that."""
+        services = request.app[SERVICES]
+        now = services.clock.now()
+        checks = await store_checks(services.canaries, now, limit=_REPORTS_SHOWN)
+        return self._respond("store.html", checks=checks, most=_REPORTS_SHOWN, at=now)
 
     async def reported(self, request: web.Request) -> web.Response:
         """A recording that the store has not accepted yet, as its dock tells of it."""

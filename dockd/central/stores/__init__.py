@@ -1,4 +1,4 @@
-"""What the centre asks of an object store, whatever it is made of: a folder now, S3 later.
+"""What the centre asks of an object store, whatever it is made of: a folder (`files`) or a bucket (`s3`).
 
 The store keeps bytes and proves them. It knows nothing of docks, cameras, receipts or HTTP routes; the
 claims (`dockd.central.claims`) know nothing of files or buckets.

@@ -1,0 +1,1 @@
+"""Footage in a bucket of an S3 server."""
