@@ -92,6 +92,8 @@ class Proof:
         if already is not None:
             return already
         if not plan.part_digests:
+            # S3 joins no upload without parts. It is aborted before the object is there: later nobody would dare to.
+            await self._bucket.abort(one.object_key, one.multipart)
             with suppress(AlreadyThere):  # another process, at the same moment; it is looked at below all the same
                 await self._bucket.put(one.object_key, b"", retention=self._retention.asked_by(one), is_new=True)
             return await self.find(one)
