@@ -48,6 +48,7 @@ DATABASE_FILE = "centre.sqlite"
 _READ_BUFFER_BYTES = 1024 * 1024
 _LEAVE_WITHIN_SECONDS = 15.0
 _SWEEP_SECONDS = 3600.0
+_BESIDE: web.AppKey[tuple[asyncio.Task[None], ...]] = web.AppKey("dockd_central_beside", tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class ServedCentre:
     url: str
     port: int
     services: Services
+    beside: tuple[asyncio.Task[None], ...]
+    """What goes on beside answering. None of it ends by itself; one that has ended has failed."""
 
 
 async def initialise_centre(
@@ -145,8 +148,7 @@ def build_centre(
             if bucket is not None:
                 orphans_after = timedelta(hours=config.abandoned_upload_hours)
                 beside.append(asyncio.create_task(bucket.run(orphans_after), name="object store"))
-            for task in beside:
-                task.add_done_callback(_tell_of_end)
+            running[_BESIDE] = tuple(beside)
             try:
                 yield
             finally:
@@ -173,7 +175,7 @@ async def serving_centre(
     app = build_centre(config, clock=clock, store_config=store_config)
     async with serving_app(app, config.host, config.port) as port:
         host = f"[{config.host}]" if ":" in config.host else config.host
-        yield ServedCentre(f"http://{host}:{port}", port, app[SERVICES])
+        yield ServedCentre(f"http://{host}:{port}", port, app[SERVICES], app[_BESIDE])
 
 
 @asynccontextmanager
@@ -198,23 +200,29 @@ async def serving_app(app: web.Application, host: str, port: int) -> AsyncIterat
 
 
 async def run_centre(config: CentreConfig, *, store_config: StoreConfig = FOLDER_STORE) -> None:
-    """Serve until SIGTERM or SIGINT. Raises CentreUnusable, DatabaseUnreachable, PortInUse."""
-    asked_to_stop = asyncio.Event()
+    """Serve until SIGTERM or SIGINT. Raises CentreUnusable, DatabaseUnreachable, PortInUse.
+
+    What goes on beside answering ends the process when it fails: it is started again, instead of going on without.
+    """
+    asked_to_stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked_to_stop.set)
+        loop.add_signal_handler(number, _ask_to_stop, asked_to_stop)
     try:
         async with serving_centre(config, store_config=store_config) as served:
             _log.info("centre_serving", url=served.url, store=served.services.identity.store)
             systemd_notify.notify(systemd_notify.READY)
             watchdog = asyncio.create_task(systemd_notify.report_alive(served.services.clock), name="watchdog")
             try:
-                await asked_to_stop.wait()
+                await asyncio.wait({asked_to_stop, *served.beside}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 watchdog.cancel()
                 await asyncio.gather(watchdog, return_exceptions=True)
             systemd_notify.notify(systemd_notify.STOPPING)
             _log.info("centre_stopping")
+            for task in served.beside:
+                if task.done():
+                    task.result()
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -304,10 +312,9 @@ async def _sweep(services: Services) -> None:
         await services.clock.sleep(_SWEEP_SECONDS)
 
 
-def _tell_of_end(task: asyncio.Task[None]) -> None:
-    """What goes on beside answering ends only when it is cancelled; anything else is a bug, and is told loudly."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("centre_service_failed", service=task.get_name(), exc_info=error)
+def _ask_to_stop(asked: asyncio.Future[None]) -> None:
+    if not asked.done():
+        asked.set_result(None)
 
 
 class _AccessLog(AbstractAccessLogger):

@@ -163,6 +163,9 @@ class _PartTrials:
             words = f"The object store does not take a right part (HTTP {status}); IT must look at clocks and rights."
             raise Refusal(STORE_SUSPECT, words, retry_after_seconds=60)
         held = await self._bucket.parts(self._key, self._multipart)
+        if 1 not in held:
+            words = "The object store acknowledges a part and does not list it; IT must look at it."
+            raise Refusal(STORE_SUSPECT, words, retry_after_seconds=60)
         await self._bucket.complete(self._key, self._multipart, [held[1]])
         back = await read_document(self._bucket, self._key)
         return Finding(back == self._right, "the same bytes" if back == self._right else "other bytes")

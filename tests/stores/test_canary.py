@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from dockd.central.canary import FRESH_FOR, CanaryRecords, CanaryReport, Check, Finding
+from dockd.central.canary import FRESH_FOR, CanaryRecords, CanaryReport, Check
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.clock import SystemClock
 from tests.support.ceph_rgw import CephRgw
@@ -49,12 +49,3 @@ async def test_swift_refuses_every_wrong_digest_and_is_not_read_back(
         records = CanaryRecords(site.database, configured(swift, bucket_name).place)
         assert await records.is_trusted(site.clock.now())
         assert not await records.is_trusted(site.clock.now() + FRESH_FOR + timedelta(seconds=1))
-
-
-def test_what_was_better_before_is_named() -> None:
-    now = SystemClock().now()
-    before = CanaryReport(now, {check: Finding(True, "HTTP 400") for check in Check})
-    after = CanaryReport(now, dict(before.findings) | {Check.WRONG_MD5: Finding(False, "HTTP 200")})
-    assert after.compared_with(before).worse == (Check.WRONG_MD5,)
-    assert after.compared_with(None).worse == ()
-    assert not after.is_trusted

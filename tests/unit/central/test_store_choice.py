@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from dockd.central import app
 from dockd.central.app import initialise_centre, open_services, run_verifiers
+from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 from dockd.central.stores.s3.config import FOLDER_STORE, StoreConfig
 from dockd.clock import SystemClock
@@ -20,6 +22,7 @@ import asyncio, sys
 from pathlib import Path
 import dockd.cli.central
 from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 
 async def main(folder):
@@ -68,3 +71,16 @@ async def test_verifier_needs_a_bucket_and_the_database_of_a_centre(tmp_path: Pa
     (tmp_path / app.DATABASE_FILE).touch()
     with pytest.raises(CentreUnusable, match="No centre has opened"):
         await run_verifiers(config, bucket_config(tmp_path), workers=1)
+
+
+async def test_centre_ends_when_what_goes_on_beside_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd starts it again; a centre that goes on without its sweep or its verifiers would only look alive."""
+
+    async def fail(*_: object) -> int:
+        raise ValueError("a bug")
+
+    await initialise_centre(tmp_path / "centre")
+    monkeypatch.setattr(Claims, "give_up_abandoned", fail)
+    async with asyncio.timeout(30):
+        with pytest.raises(ValueError, match="a bug"):
+            await app.run_centre(CentreConfig(folder=str(tmp_path / "centre"), port=0))

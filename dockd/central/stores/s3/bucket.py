@@ -22,11 +22,13 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
+from dockd.central.refusals import STORE_SUSPECT
 from dockd.central.stores import PlannedPart
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.central.stores.s3.failures import NotThere, store_failures
 from dockd.central.stores.s3.signing import Credentials, presigned
 from dockd.model.ids import Digest
+from dockd.web.problems import Refusal
 
 PART_CONTENT_TYPE = "application/octet-stream"
 _CHUNK_BYTES = 1024 * 1024
@@ -116,10 +118,9 @@ class Bucket:
         """What the store says of an object now. Raises NotThere."""
         with store_failures():
             told = await self._client.head_object(**self._object(key, version))
-        version_id = told.get("VersionId")
         return Found(
-            size_bytes=told["ContentLength"],
-            version=None if version_id in (None, "", "null") else version_id,
+            size_bytes=_told(told, "ContentLength"),
+            version=_version(told),
             lock_mode=told.get("ObjectLockMode"),
             retain_until=told.get("ObjectLockRetainUntilDate"),
         )
@@ -158,8 +159,7 @@ class Bucket:
             told = await self._client.put_object(
                 **self._object(key), Body=content, **(checks | dict(headers or {})), **_lock(retention)
             )
-        version = told.get("VersionId")
-        return None if version in (None, "", "null") else str(version)
+        return _version(told)
 
     async def delete(self, key: str, version: str | None) -> None:
         """Remove an object of the canary's."""
@@ -174,7 +174,7 @@ class Bucket:
             told = await self._client.create_multipart_upload(
                 **self._object(key), ChecksumAlgorithm="SHA256", ContentType=PART_CONTENT_TYPE, **_lock(retention)
             )
-        return str(told["UploadId"])
+        return str(_told(told, "UploadId"))
 
     async def parts(self, key: str, multipart: str) -> dict[int, HeldPart]:
         """Every part that the store lists. Raises NotThere."""
@@ -184,13 +184,9 @@ class Bucket:
             with store_failures():
                 told = await self._client.list_parts(**self._object(key), UploadId=multipart, MaxParts=1000, **marker)
             for one in told.get("Parts", ()):
-                digest = one.get("ChecksumSHA256")
-                held[one["PartNumber"]] = HeldPart(
-                    one["PartNumber"],
-                    one["Size"],
-                    one["ETag"],
-                    Digest(base64.b64decode(digest).hex()) if digest else None,
-                )
+                number = _told(one, "PartNumber")
+                digest = _digest(one.get("ChecksumSHA256"))
+                held[number] = HeldPart(number, _told(one, "Size"), _told(one, "ETag"), digest)
             following = told.get("NextPartNumberMarker")
             if not told.get("IsTruncated") or not following or marker.get("PartNumberMarker") == following:
                 return held
@@ -223,7 +219,8 @@ class Bucket:
         while True:
             with store_failures():
                 told = await self._client.list_multipart_uploads(Bucket=self.place.bucket, **markers)
-            found += [OpenMultipart(one["Key"], one["UploadId"], one["Initiated"]) for one in told.get("Uploads", ())]
+            for one in told.get("Uploads", ()):
+                found.append(OpenMultipart(_told(one, "Key"), _told(one, "UploadId"), _told(one, "Initiated")))
             following = {"KeyMarker": told.get("NextKeyMarker"), "UploadIdMarker": told.get("NextUploadIdMarker")}
             following = {name: one for name, one in following.items() if one}
             if not told.get("IsTruncated") or not following or following == markers:
@@ -284,6 +281,28 @@ def part_headers(part: PlannedPart) -> dict[str, str]:
         "x-amz-content-sha256": part.digest,
         "x-amz-sdk-checksum-algorithm": "SHA256",
     }
+
+
+def _told(answer: Mapping[str, Any], name: str) -> Any:
+    """What S3 promises to tell. Raises Refusal (503) where it does not: what answers is perhaps no S3 at all."""
+    if name not in answer:
+        words = f"The object store answers without {name}; IT must look at its address."
+        raise Refusal(STORE_SUSPECT, words, retry_after_seconds=60)
+    return answer[name]
+
+
+def _version(answer: Mapping[str, Any]) -> str | None:
+    version = answer.get("VersionId")
+    return None if version in (None, "", "null") else str(version)
+
+
+def _digest(text: str | None) -> Digest | None:
+    """The SHA-256 in base64; None for none, and for what is something else, such as a digest of digests."""
+    try:
+        raw = base64.b64decode(text or "", validate=True)
+    except ValueError:
+        return None
+    return Digest(raw.hex()) if len(raw) == hashlib.sha256().digest_size else None
 
 
 def _says_there_is_no_lock(error: ClientError) -> bool:
