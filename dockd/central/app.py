@@ -19,7 +19,6 @@ from aiohttp.abc import AbstractAccessLogger
 from dockd import systemd_notify
 from dockd.central.api.routes import add_api
 from dockd.central.belonging import check_is_of_a_centre, claim_database
-from dockd.central.canary import CanaryRecords
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
@@ -124,7 +123,7 @@ async def _opened(
             claims=claims,
             manifests=Manifests(database, store, clock),
             queries=Queries(database),
-            canaries=CanaryRecords(database, store_config.place) if bucket else None,
+            bucket=bucket.records if bucket else None,
         )
         yield services, bucket
 

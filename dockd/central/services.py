@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from dockd.central.canary import CanaryRecords
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 from dockd.central.fact_intake import FactIntake
 from dockd.central.identity import Identity
 from dockd.central.manifests import Manifests
 from dockd.central.queries import Queries
+from dockd.central.store_checks import BucketRecords
 from dockd.central.stores import ObjectStore
 from dockd.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """An open centre. `canaries` is what was found out about the bucket; None where footage lies in a folder.
+    """An open centre. `bucket` tells of the bucket; None where footage lies in a folder.
 
     `stopping` is set when it is about to close: whoever waits should answer now.
     """
@@ -33,7 +33,7 @@ class Services:
     claims: Claims
     manifests: Manifests
     queries: Queries
-    canaries: CanaryRecords | None = None
+    bucket: BucketRecords | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def origin_of(self, request: web.Request) -> str:

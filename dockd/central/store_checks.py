@@ -1,16 +1,20 @@
-"""How the store stands, for pages and the API: the canary's reports in words, and what they mean for the proof.
+"""How the store stands, for pages and the API: the canary's reports in words, what they mean for the proof, what waits.
 
-Knows the reports and whether they are believed (`canary`); tries nothing and decides nothing.
+Knows the reports and whether they are believed (`canary`), and the queue; tries nothing and decides nothing.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from dockd.central.canary import NEEDED_FOR_TRUST, CanaryRecords, CanaryReport, KeptReport
+from dockd.central.verifier_queue import VerifierQueue
 from dockd.wire.store_checks import StoreChecks, StoreFinding, StoreReport
 
 MOST_REPORTS = 100
+LATE_AFTER = timedelta(minutes=15)
+"""A read-back that waits longer is no longer only a busy hour."""
 
 _FOLDER = (
     "Footage lies in the centre's own folder. Every recording is read back and hashed there before the centre "
@@ -34,24 +38,36 @@ _NOT_TRUSTED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class BucketRecords:
+    """What the database tells of one bucket: its trials, and what waits to be read back."""
+
+    canaries: CanaryRecords
+    queue: VerifierQueue
+
+
 async def store_checks(
-    records: CanaryRecords | None, now: datetime, *, before: int | None = None, limit: int = MOST_REPORTS
+    records: BucketRecords | None, now: datetime, *, before: int | None = None, limit: int = MOST_REPORTS
 ) -> StoreChecks:
     """How the store stands at `now`, with `limit` reports older than the one numbered `before` (None: the newest).
 
     `records` is None where footage lies in a folder. Raises Refusal (503, 507).
     """
     if records is None:
-        return StoreChecks(kind="folder", bucket=None, is_read_back=True, words=_FOLDER, reports=(), next_after=None)
-    latest = await records.latest()
-    found = await records.before(before, limit + 1)
+        return StoreChecks(kind="folder", bucket=None, is_read_back=True, words=_FOLDER)
+    latest = await records.canaries.latest()
+    found = await records.canaries.before(before, limit + 1)
+    backlog = await records.queue.backlog()
     shown = found[:limit]
     is_trusted = latest is not None and latest.is_trusted and latest.is_fresh(now)
     return StoreChecks(
         kind="s3",
-        bucket=records.bucket,
+        bucket=records.canaries.bucket,
         is_read_back=not is_trusted,
         words=_words(latest, now),
+        waiting=backlog.count,
+        oldest_waiting_since=backlog.oldest_at,
+        is_late=backlog.oldest_at is not None and now - backlog.oldest_at > LATE_AFTER,
         reports=tuple(map(_report, shown)),
         next_after=shown[-1].number if len(found) > limit else None,
     )

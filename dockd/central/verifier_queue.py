@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from dockd.central.database import Database, insert_new
 from dockd.central.stores import UploadPlan
@@ -64,6 +64,14 @@ class Standing:
     said: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What has no outcome yet. `oldest_at` is None when there is nothing."""
+
+    count: int
+    oldest_at: datetime | None
+
+
 class VerifierQueue:
     """The queue of one bucket. Every method raises Refusal (503, 507).
 
@@ -99,6 +107,14 @@ class VerifierQueue:
         async with self._database.reading() as connection:
             row = (await connection.execute(question)).one_or_none()
         return None if row is None else Standing(Outcome(row.outcome) if row.outcome else None, row.said)
+
+    async def backlog(self) -> Backlog:
+        """How much waits to be read back or is being read, and since when."""
+        is_to_do = and_(read_backs.c.outcome.is_(None), read_backs.c.bucket == self._bucket)
+        question = select(func.count(), func.min(read_backs.c.asked_at)).where(is_to_do)
+        async with self._database.reading() as connection:
+            count, oldest_at = (await connection.execute(question)).one()
+        return Backlog(count, oldest_at)
 
     async def take(self, worker: str) -> ReadBack | None:
         """The oldest that nobody is at, on a lease of LEASE; None when there is nothing to do."""

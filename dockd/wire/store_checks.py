@@ -41,5 +41,10 @@ class StoreChecks(Value):
     is_read_back: bool
     """Whether every recording is read back and hashed before the centre signs for it."""
     words: LongText
-    reports: tuple[StoreReport, ...]
-    next_after: int | None
+    waiting: int = 0
+    """Recordings that wait to be read back or are being read."""
+    oldest_waiting_since: UtcTime | None = None
+    is_late: bool = False
+    """Whether the oldest has waited so long that perhaps no verifier is at work."""
+    reports: tuple[StoreReport, ...] = ()
+    next_after: int | None = None

@@ -21,7 +21,7 @@ from dockd.central.database import Database, sqlite_url
 from dockd.central.identity import create_identity, load_identity
 from dockd.central.refusals import DIGEST_DIFFERS, PARTS_MISSING
 from dockd.central.tables import read_backs, receipts
-from dockd.central.verifier_queue import LEASE, Outcome, ReadBack, Standing, VerifierQueue
+from dockd.central.verifier_queue import LEASE, Backlog, Outcome, ReadBack, Standing, VerifierQueue
 from dockd.model.recording import Receipt
 from dockd.web.problems import Refusal
 from tests.support.bucket_centres import BucketCentre, claim_of, open_bucket_centre
@@ -65,6 +65,7 @@ async def test_many_workers_in_many_processes_take_each_job_once(queues: list[Ve
     jobs = [job(number) for number in range(30)]
     # Two centres ask for the same proof at the same moment: one row.
     await asyncio.gather(*(queue.ask(one) for one in jobs for queue in queues[:2]))
+    assert await queues[2].backlog() == Backlog(len(jobs), START)
 
     async def work(queue: VerifierQueue, name: str) -> list[ReadBack]:
         taken = []
@@ -78,6 +79,7 @@ async def test_many_workers_in_many_processes_take_each_job_once(queues: list[Ve
     # A worker that came while the only jobs left were being taken may leave early; nobody takes one twice.
     done = [one.object_key for each in taken for one in each]
     assert sorted(done) == [one.object_key for one in jobs]
+    assert await queues[2].backlog() == Backlog(0, None)
 
 
 async def test_worker_in_another_bucket_takes_nothing_and_calls_nothing_lost(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest_asyncio
@@ -13,19 +14,29 @@ from dockd.central.canary import CanaryRecords, CanaryReport, Check, Finding
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
 from dockd.central.stores.s3.config import FOLDER_STORE, StoreConfig
+from dockd.central.verifier_queue import ReadBack, VerifierQueue
 from dockd.clock import SystemClock
 from tests.support.html_check import read_html
 from tests.support.processes import quiet_port
+from tests.support.store_site import digest_of
 
 EVIL = '"><script>alert(1)</script>'
+
+
+class LongAgo(SystemClock):
+    """An hour late."""
+
+    def now(self) -> datetime:
+        return super().now() - timedelta(hours=1)
 
 
 class Site:
     """A running centre, and the records that its canary would write: nobody answers where its bucket should be."""
 
-    def __init__(self, client: TestClient, records: CanaryRecords | None) -> None:
+    def __init__(self, client: TestClient, records: CanaryRecords | None, queue: VerifierQueue) -> None:
         self.client = client
         self.records = records
+        self.queue = queue
 
     async def words(self, path: str = "/store") -> str:
         response = await self.client.get(path)
@@ -52,7 +63,8 @@ async def _site(folder: Path, store: StoreConfig) -> AsyncIterator[Site]:
     async with TestClient(TestServer(app)) as client:
         database = Database(sqlite_url(folder / DATABASE_FILE))
         await database.open()
-        yield Site(client, CanaryRecords(database, store.place) if store.kind == "s3" else None)
+        records = CanaryRecords(database, store.place) if store.kind == "s3" else None
+        yield Site(client, records, VerifierQueue(database, LongAgo(), "footage"))
         await database.close()
 
 
@@ -68,7 +80,9 @@ async def bucket_site(tmp_path: Path) -> AsyncIterator[Site]:
     credentials.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
     credentials.chmod(0o600)
     given = {"kind": "s3", "endpoint": f"http://127.0.0.1:{quiet_port()}", "bucket": "footage"}
-    store = StoreConfig.model_validate(given | {"credentials_file": str(credentials), "timeout_seconds": 1})
+    store = StoreConfig.model_validate(
+        given | {"credentials_file": str(credentials), "timeout_seconds": 1, "verifiers": 0}
+    )
     async for one in _site(tmp_path / "centre", store):
         yield one
 
@@ -115,3 +129,14 @@ async def test_worse_than_before_is_said_first_and_stays_in_the_history(bucket_s
     older = await bucket_site.checks(f"?after={newest['next_after']}&limit=100")
     assert [one["is_worse_than_before"] for one in older["reports"]] == [True, False]
     assert older["next_after"] is None
+
+
+async def test_read_backs_that_nobody_does_are_called_late(bucket_site: Site) -> None:
+    assert "Nothing waits to be read back." in await bucket_site.words()
+    await bucket_site.queue.ask(ReadBack("objects/a", None, digest_of(b"a"), 1, 1, (digest_of(b"a"),)))
+    words = await bucket_site.words()
+    assert "Read-backs are late. 1 recording waits to be read back" in words
+    assert "no verifier is at work" in words
+    assert "read-backs are late: tell IT" in await bucket_site.words("/")
+    checks = await bucket_site.checks()
+    assert (checks["waiting"], checks["is_late"]) == (1, True)

@@ -45,7 +45,7 @@ async def get_store_checks(request: web.Request) -> web.StreamResponse:
     """What the store was found to refuse, and whether recordings are read back because of it."""
     services = request.app[SERVICES]
     before, limit = query_number(request, "after", BEFORE), query_number(request, "limit", REPORTS)
-    return json_answer(await store_checks(services.canaries, services.clock.now(), before=before, limit=limit))
+    return json_answer(await store_checks(services.bucket, services.clock.now(), before=before, limit=limit))
 
 
 async def claim_recording(request: web.Request) -> web.StreamResponse:

@@ -58,7 +58,7 @@ class CentrePages:
         services = request.app[SERVICES]
         now = services.clock.now()
         cards = sort_docks(dock_card(dock, now) for dock in await services.queries.docks())
-        store = await store_checks(services.canaries, now, limit=1)
+        store = await store_checks(services.bucket, now, limit=1)
         return self._respond("docks.html", docks=cards, totals=await services.queries.totals(), store=store, at=now)
 
     async def dock(self, request: web.Request) -> web.Response:
@@ -107,7 +107,7 @@ class CentrePages:
         """Where footage lies, what the store was found to refuse, and whether it is read back for that."""
         services = request.app[SERVICES]
         now = services.clock.now()
-        checks = await store_checks(services.canaries, now, limit=_REPORTS_SHOWN)
+        checks = await store_checks(services.bucket, now, limit=_REPORTS_SHOWN)
         return self._respond("store.html", checks=checks, most=_REPORTS_SHOWN, at=now)
 
     async def reported(self, request: web.Request) -> web.Response:

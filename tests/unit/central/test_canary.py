@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from dockd.central.canary import FRESH_FOR, NEEDED_FOR_TRUST, CanaryRecords, CanaryReport, Check, Finding
 from dockd.central.database import Database, sqlite_url
-from dockd.central.store_checks import store_checks
+from dockd.central.store_checks import LATE_AFTER, BucketRecords, store_checks
 from dockd.central.stores import UploadPlan
 from dockd.central.stores.s3.store import S3Store
+from dockd.central.verifier_queue import Outcome, ReadBack, VerifierQueue
 from tests.support.bucket_centres import claim_of
 from tests.support.clock import ManualClock
 from tests.support.memory_bucket import MemoryBucket
@@ -83,35 +84,59 @@ async def test_results_of_another_bucket_are_not_ours(
     assert not await records.is_trusted(clock.now())
 
 
-async def test_words_say_whether_recordings_are_read_back_and_why(records: CanaryRecords, clock: ManualClock) -> None:
+async def test_words_say_whether_recordings_are_read_back_and_why(
+    database: Database, records: CanaryRecords, clock: ManualClock
+) -> None:
+    told = BucketRecords(records, VerifierQueue(database, clock, records.bucket))
     folder = await store_checks(None, clock.now())
     assert (folder.kind, folder.is_read_back, folder.reports) == ("folder", True, ())
-    untried = await store_checks(records, clock.now())
+    untried = await store_checks(told, clock.now())
     assert untried.is_read_back
     assert "not been tried yet" in untried.words
 
     await keep(records, report(clock))
-    trusted = await store_checks(records, clock.now())
+    trusted = await store_checks(told, clock.now())
     assert not trusted.is_read_back
     assert "refused every wrong digest" in trusted.words
     assert all(one.is_kept and not one.became_worse for one in trusted.reports[0].findings)
 
     later = clock.now() + FRESH_FOR + timedelta(seconds=1)
-    old = await store_checks(records, later)
+    old = await store_checks(told, later)
     assert old.is_read_back
     assert "too long ago" in old.words
 
     clock.advance(60)
     await keep(records, report(clock, Check.WRONG_SHA256_HEADER, Check.OBJECT_LOCK))
-    worse = await store_checks(records, clock.now(), limit=1)
+    worse = await store_checks(told, clock.now(), limit=1)
     assert worse.is_read_back
     assert "does not refuse every wrong digest" in worse.words
     assert worse.reports[0].is_worse_than_before
     became = {one.check: one.is_needed for one in worse.reports[0].findings if one.became_worse}
     assert became == {"wrong-sha256-header": True, "object-lock": False}
     assert worse.next_after == worse.reports[0].number
-    (before,) = (await store_checks(records, clock.now(), before=worse.next_after)).reports
+    (before,) = (await store_checks(told, clock.now(), before=worse.next_after)).reports
     assert before.refuses_every_wrong_digest
+
+
+async def test_what_waits_to_be_read_back_is_counted_and_called_late(
+    database: Database, records: CanaryRecords, clock: ManualClock
+) -> None:
+    queue = VerifierQueue(database, clock, records.bucket)
+    told = BucketRecords(records, queue)
+    assert ((await store_checks(told, clock.now())).waiting, (await queue.backlog()).oldest_at) == (0, None)
+    began_at = clock.now()
+    jobs = [ReadBack(f"objects/{name}", None, digest_of(b"a"), 1, 1, (digest_of(b"a"),)) for name in "ab"]
+    for job in jobs:
+        await queue.ask(job)
+        clock.advance(60)
+    checks = await store_checks(told, clock.now())
+    assert (checks.waiting, checks.oldest_waiting_since, checks.is_late) == (2, began_at, False)
+    clock.advance(LATE_AFTER.total_seconds())
+    assert (await store_checks(told, clock.now())).is_late
+    await queue.take("one")
+    assert (await store_checks(told, clock.now())).waiting == 2  # it is being read, and not proved yet
+    await queue.finish(jobs[0], Outcome.SOUND)
+    assert (await store_checks(told, clock.now())).waiting == 1
 
 
 async def test_object_is_read_back_unless_the_last_result_is_fresh_and_good(

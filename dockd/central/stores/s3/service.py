@@ -15,6 +15,7 @@ import structlog
 from dockd.central.canary import CanaryRecords
 from dockd.central.canary_trials import Canary
 from dockd.central.database import Database
+from dockd.central.store_checks import BucketRecords
 from dockd.central.stores.s3.bucket import Bucket
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.central.stores.s3.store import S3Store
@@ -36,9 +37,10 @@ class BucketService:
         self._clock = clock
         self._work_to_do = asyncio.Event()
         self._queue = VerifierQueue(database, clock, config.place.bucket)
+        self.records = BucketRecords(CanaryRecords(database, config.place), self._queue)
         self._bucket = Bucket(config)
         self.store = S3Store(self._bucket, database=database, clock=clock, work_to_do=self._work_to_do)
-        self.canary = Canary(self._bucket, CanaryRecords(database, config.place), clock)
+        self.canary = Canary(self._bucket, self.records.canaries, clock)
 
     async def run(self, orphans_after: timedelta) -> None:
         """All that a centre does beside answering, until cancelled."""
