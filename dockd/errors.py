@@ -283,6 +283,15 @@ class AlreadyHolding(DockdError):
     action = "Dock the other camera first, or ask IT to mark it as lost."
 
 
+class ListRefused(DockdError):
+    """A list of sites, officers or cameras has wrong lines; all of them are named."""
+
+    code = "list-refused"
+    reaction = Reaction.REFUSE
+    footage = "Nothing was changed; no footage is affected."
+    action = "Correct what is named above and import the whole file again."
+
+
 class NotFound(DockdError):
     """There is no such recording, bay, camera or session."""
 

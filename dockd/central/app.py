@@ -26,6 +26,8 @@ from dockd.central.fact_intake import FactIntake
 from dockd.central.identity import Identity, check_is_new, create_identity, load_identity
 from dockd.central.manifests import Manifests
 from dockd.central.pages import add_pages
+from dockd.central.places.importing import ListImport
+from dockd.central.places.rollout import RolloutQueries
 from dockd.central.postgres import PostgresLimits
 from dockd.central.queries import Queries
 from dockd.central.services import SERVICES, Services
@@ -124,6 +126,8 @@ async def _opened(
             manifests=Manifests(database, store, clock),
             queries=Queries(database),
             bucket=bucket.records if bucket else None,
+            lists=ListImport(database, clock),
+            rollout=RolloutQueries(database, clock),
         )
         yield services, bucket
 

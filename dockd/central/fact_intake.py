@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.chain import ChainEnd, ReceivedFact, key_after, new_facts, receive
 from dockd.central.database import Database, insert_new
+from dockd.central.places.whereabouts import note_whereabouts
 from dockd.central.projections import Projection
 from dockd.central.tables import docks, facts
 from dockd.clock import Clock
@@ -110,6 +111,7 @@ class FactIntake:
         for one in recorded:
             projection.fold(one)
         await projection.save(connection)
+        await note_whereabouts(connection, recorded)
 
 
 async def _hashes(connection: AsyncConnection, dock: str, numbers: Collection[int]) -> dict[int, str]:

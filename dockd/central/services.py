@@ -12,6 +12,8 @@ from dockd.central.config import CentreConfig
 from dockd.central.fact_intake import FactIntake
 from dockd.central.identity import Identity
 from dockd.central.manifests import Manifests
+from dockd.central.places.importing import ListImport
+from dockd.central.places.rollout import RolloutQueries
 from dockd.central.queries import Queries
 from dockd.central.store_checks import BucketRecords
 from dockd.central.stores import ObjectStore
@@ -33,6 +35,8 @@ class Services:
     claims: Claims
     manifests: Manifests
     queries: Queries
+    lists: ListImport
+    rollout: RolloutQueries
     bucket: BucketRecords | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from dockd.columns import UtcText
+from dockd.columns import DayText, UtcText
 from migrations.runner import NAMING_CONVENTION
 
 LARGEST_INTEGER = 2**63 - 1
@@ -243,5 +243,82 @@ store_canaries = Table(
     Column("is_trusted", Boolean, nullable=False),
     Column("worse", Text, nullable=False),  # JSON list of checks that were better the time before
     Index("ix_store_canaries_place", "endpoint", "bucket", "number"),
+    sqlite_autoincrement=True,
+)
+
+# --- places, people, devices: what the force's own lists say (`central.places`) ----------------
+
+sites = Table(
+    "sites",
+    METADATA,
+    Column("site", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("unit", Text, nullable=False),  # borough or specialist unit, by its name
+    Column("state", Text, nullable=False),
+    Column("planned_on", DayText),
+    Column("live_on", DayText),
+    Column("closed_on", DayText),
+    Column("cameras_planned", Integer),
+    Column("changed_at", UtcText, nullable=False),
+    Index("ix_sites_unit", "unit"),
+)
+
+site_docks = Table(
+    "site_docks",
+    METADATA,
+    Column("dock", Text, primary_key=True),  # a dock stands at one site, heard of or not
+    Column("site", Text, nullable=False),
+    Index("ix_site_docks_site", "site"),
+)
+
+officers = Table(
+    "officers",
+    METADATA,
+    Column("officer", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("site", Text),
+    Column("state", Text, nullable=False),
+    Column("changed_at", UtcText, nullable=False),
+    Index("ix_officers_site", "site"),
+)
+
+cameras = Table(
+    "cameras",
+    METADATA,
+    Column("camera", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("firmware", Text),
+    Column("batch", Text),
+    Column("state", Text, nullable=False),
+    Column("site", Text),
+    Column("delivered_on", DayText),
+    Column("changed_at", UtcText, nullable=False),
+    Index("ix_cameras_site", "site"),
+)
+
+camera_whereabouts = Table(
+    "camera_whereabouts",
+    METADATA,
+    Column("camera", Text, primary_key=True),  # as docks tell it, whether a list names it or not
+    Column("seen_at", UtcText),  # the last time that a dock identified it
+    Column("seen_dock", Text),
+    Column("seen_session", Text),
+    Column("seen_bay", Text),
+    Column("issued_at", UtcText),  # the last time that an officer took it
+    Column("issued_to", Text),
+    Column("issued_dock", Text),
+    Column("ended_at", UtcText),  # the last time that an assignment of it was closed
+)
+
+list_imports = Table(
+    "list_imports",
+    METADATA,
+    Column("number", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("list", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # SHA-256 of the file
+    Column("row_count", Integer, nullable=False),
+    Column("added_count", Integer, nullable=False),
+    Column("changed_count", Integer, nullable=False),
+    Column("imported_at", UtcText, nullable=False),
     sqlite_autoincrement=True,
 )

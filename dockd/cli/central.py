@@ -12,6 +12,7 @@ import click
 from dockd.central.app import initialise_centre, open_services, run_centre, run_verifiers
 from dockd.central.identity import PINNED_FILE, PUBLIC_KEY_FILE
 from dockd.central.postgres import check_address
+from dockd.cli.central_import import import_list
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
 from dockd.config import CentralConfig, load_central_config
@@ -34,6 +35,9 @@ def _without_password(_context: click.Context, _option: click.Parameter, text: s
 @click.group("central")
 def central() -> None:
     """Run the centre: take footage from docks, prove it, sign receipts."""
+
+
+central.add_command(import_list)
 
 
 @central.command("init")

@@ -18,6 +18,8 @@
 | `GET  /api/v1/recordings/{digest}/content` | | the bytes, Range allowed |
 | `GET  /api/v1/docks` · `…/{dock}/facts?after=&limit=` | | `DockList` · `FactBatch` |
 | `GET  /api/v1/sessions/{dock}/{session}/manifests/{name}` | | the bytes |
+| `GET  /api/v1/rollout` | | `Rollout` (`wire/rollout.py`) |
+| `GET  /api/v1/rollout/sites?unit=` | | `UnitSites` |
 """
 
 from __future__ import annotations
