@@ -8,7 +8,7 @@ from aiohttp import web
 
 from dockd import __version__
 from dockd.central import refusals
-from dockd.central.api import dock_calls, recording_calls
+from dockd.central.api import dock_calls, recording_calls, rollout_calls
 from dockd.central.api.answers import raw_json_answer
 from dockd.central.api.openapi import describe
 from dockd.central.api.route import (
@@ -56,6 +56,7 @@ from dockd.wire.messages import (
     StoredManifest,
     Upload,
 )
+from dockd.wire.rollout import Rollout, UnitSites
 from dockd.wire.status import DockStatus
 from dockd.wire.store_checks import StoreChecks
 
@@ -270,6 +271,15 @@ _READING_ROUTES = (
         recording_calls.get_manifest,
         (Answer(200, "the manifest", content_type=_OCTETS),),
         values={"dock": DOCK, "session": SESSION, "name": _MANIFEST_NAME},
+        problems=(NO_SUCH_THING,),
+    ),
+    _route("GET", "/rollout", rollout_calls.get_rollout, (Answer(200, "the whole force", Rollout),)),
+    _route(
+        "GET",
+        "/rollout/sites",
+        rollout_calls.get_unit_sites,
+        (Answer(200, "by name", UnitSites),),
+        query={"unit": rollout_calls.UNIT},
         problems=(NO_SUCH_THING,),
     ),
     _route("GET", "/openapi.json", get_openapi, (Answer(200, "this document", content_type="application/json"),)),

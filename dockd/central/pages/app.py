@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from dockd.central.pages.rollout import RolloutPages
 from dockd.central.pages.search import read_search
 from dockd.central.pages.views import SHOWN_RECORDINGS, dock_card, recordings_of_session, sort_docks
 from dockd.central.pages.words import CONTAINER_WORDS, CUSTODY_WORDS
@@ -34,6 +35,7 @@ def add_pages(app: web.Application) -> None:
     pages = Pages("dockd.central.pages", assets)
     app.middlewares.insert(0, page_errors(pages))
     CentrePages(pages).attach(app)
+    RolloutPages(pages).attach(app)
 
 
 class CentrePages:

@@ -26,6 +26,8 @@ PAIRS = [
 ]
 SHAPES = [(f"battery-{level}", "card") for level in ("good", "medium", "low")] + [
     ("bar-full", "bar"),
+    ("bar-full", "card"),
+    ("bar-middle", "card"),
     ("focus", "page"),
 ]
 
