@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import re
 import resource
@@ -14,10 +15,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central import tables
 from dockd.central.app import open_services
 from dockd.central.config import CentreConfig
+from dockd.central.places import importing
 from dockd.central.places.csv_lines import bounded_lines
 from dockd.central.places.importing import MOST_ROWS
 from dockd.central.places.rows import FORMS
@@ -245,6 +248,44 @@ async def test_a_file_that_changes_between_the_two_readings_is_refused(
     monkeypatch.setattr("dockd.central.places.importing.bounded_lines", changing)
     assert "was changed while it was read" in (await refused(services, "officers", file))[0]
     assert times == 2
+
+
+async def test_imports_at_the_same_time_wait_for_each_other(
+    services: Services, config: CentreConfig, clock: ManualClock, tmp_path: Path
+) -> None:
+    """As two people would do it, each with a process of their own; one names the rows the other way round."""
+    numbers = [f"PC{number},{{}}" for number in range(3_000)]
+    files = []
+    for name, order in (("Ann", 1), ("Ben", -1)):
+        file = tmp_path / f"{name}.csv"
+        file.write_text("officer,name\n" + "\n".join(numbers[::order]).format(*[name] * 3_000))
+        files.append(file)
+    async with open_services(config, clock) as other:
+        done = await asyncio.gather(
+            services.lists.bring_in("officers", files[0]), other.lists.bring_in("officers", files[1])
+        )
+    assert sorted((one.added, one.changed) for one in done) == [(0, 3_000), (3_000, 0)]
+    assert len({row[1] for row in (await everything(services))["officers"]}) == 1
+
+
+async def test_sites_that_another_import_changed_after_the_check_are_not_written(
+    services: Services, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bring_in_all(services, write)
+    known = importing._known
+    times = 0
+
+    async def one_more_meanwhile(connection: AsyncConnection) -> Any:
+        nonlocal times
+        times += 1
+        found = await known(connection)
+        if times == 2:
+            found.units["new-1"] = "camden"
+        return found
+
+    monkeypatch.setattr(importing, "_known", one_more_meanwhile)
+    told = await refused(services, "sites", write("sites", SITES.replace("400", "401")))
+    assert told == ["Another import changed the sites meanwhile."]
 
 
 async def test_files_that_cannot_be_read_are_told(services: Services, tmp_path: Path) -> None:

@@ -46,12 +46,6 @@ class Imported:
         return self.rows - self.added - self.changed
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    rows: int
-    digest: str
-
-
 @dataclass(slots=True)
 class _Known:
     """The places that the database has, in the order of their names."""
@@ -63,6 +57,15 @@ class _Known:
 
     def docks_at(self, site: str) -> tuple[str, ...]:
         return tuple(self.docks.get(site, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A file in which nothing is wrong, beside the places that were there when it was checked."""
+
+    rows: int
+    digest: str
+    known: _Known
 
 
 @dataclass(slots=True)
@@ -105,6 +108,8 @@ class ListImport:
         self, connection: AsyncConnection, form: Form, file: Path, checked: _Checked, *, is_dry_run: bool
     ) -> Imported:
         known = await _known(connection)
+        if form.name == "sites" and known != checked.known:
+            raise ListRefused("Another import changed the sites meanwhile.", action="Import the file again.")
         now = self._clock.now()
         added = changed = 0
         digest = hashlib.sha256()
@@ -176,7 +181,7 @@ def _check(form: Form, file: Path, known: _Known) -> _Checked:
         found.mistakes += _contradictions_with_kept_sites(known, found)
     if found.mistakes:
         raise _refused(file, count, found.mistakes)
-    return _Checked(count, digest.hexdigest())
+    return _Checked(count, digest.hexdigest(), known)
 
 
 def _refused(file: Path, count: int, mistakes: Sequence[Mistake]) -> ListRefused:
