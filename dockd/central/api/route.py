@@ -14,14 +14,25 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
+from dockd.central import refusals
 from dockd.errors import BadRequest
 from dockd.model.canonical import Json
 from dockd.model.ids import DIGEST_PATTERN, ID_PATTERN, OFFICER_PATTERN
-from dockd.web.problems import ProblemKind, WebHandler
+from dockd.web.problems import (
+    BAD_REQUEST,
+    CUT_OFF,
+    INVALID_BODY,
+    TOO_LARGE,
+    WRONG_CONTENT_TYPE,
+    ProblemKind,
+    WebHandler,
+)
 
 Call = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
 LARGEST_NUMBER = 2**63 - 1
 
+_LATER = (refusals.STORE_FULL, refusals.STORE_SUSPECT, refusals.BUSY, refusals.DATABASE_AWAY)
+_BODY = (BAD_REQUEST, CUT_OFF, WRONG_CONTENT_TYPE, TOO_LARGE, INVALID_BODY)
 _CAMERA_PATTERN = r"^[a-z0-9_]{1,32}:[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
 _INTEGER = re.compile(r"^(0|[1-9][0-9]{0,18})$")
 
@@ -119,6 +130,37 @@ class Route:
             return await self.call(request)
 
         return checked
+
+
+def api_route(
+    method: str,
+    path: str,
+    call: Call,
+    answers: tuple[Answer, ...],
+    *,
+    values: dict[str, ApiValue] | None = None,
+    query: dict[str, ApiValue] | None = None,
+    headers: dict[str, TextValue] | None = None,
+    body: JsonBody | BytesBody | None = None,
+    problems: tuple[ProblemKind, ...] = (),
+) -> Route:
+    """A call below `/api/v1`, with the problems that every call of its kind may answer with."""
+    has_input = bool(values or query or headers)
+    return Route(
+        method=method,
+        path=f"/api/v1{path}",
+        call=call,
+        name=call.__name__,
+        summary=(call.__doc__ or "").strip(),
+        answers=answers,
+        path_values=values or {},
+        query=query or {},
+        headers=headers or {},
+        body=body,
+        problems=tuple(
+            dict.fromkeys((*((BAD_REQUEST,) if has_input else ()), *(_BODY if body else ()), *problems, *_LATER))
+        ),
+    )
 
 
 def query_number(request: web.Request, name: str, value: IntegerValue) -> int:

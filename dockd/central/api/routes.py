@@ -20,27 +20,19 @@ from dockd.central.api.route import (
     SESSION,
     UPLOAD,
     Answer,
-    ApiValue,
     BytesBody,
-    Call,
     IntegerValue,
     JsonBody,
-    Route,
     TextValue,
+    api_route,
 )
 from dockd.central.claims import LARGEST_PART_BYTES
 from dockd.central.manifests import LARGEST_MANIFEST_BYTES, NAME_PATTERN
 from dockd.central.stores.part_intake import PART_CONTENT_TYPE
 from dockd.model.recording import Receipt
 from dockd.web.problems import (
-    BAD_REQUEST,
-    CUT_OFF,
-    INVALID_BODY,
     NO_SUCH_THING,
-    TOO_LARGE,
     TOO_SLOW,
-    WRONG_CONTENT_TYPE,
-    ProblemKind,
 )
 from dockd.wire.messages import (
     MAXIMUM_PARTS,
@@ -60,40 +52,8 @@ from dockd.wire.rollout import Rollout, UnitSites
 from dockd.wire.status import DockStatus
 from dockd.wire.store_checks import StoreChecks
 
-_LATER = (refusals.STORE_FULL, refusals.STORE_SUSPECT, refusals.BUSY, refusals.DATABASE_AWAY)
-_BODY = (BAD_REQUEST, CUT_OFF, WRONG_CONTENT_TYPE, TOO_LARGE, INVALID_BODY)
 _MANIFEST_NAME = TextValue(NAME_PATTERN, "the manifest's name", "manifest-sha256.txt")
 _OCTETS = "application/octet-stream"
-
-
-def _route(
-    method: str,
-    path: str,
-    call: Call,
-    answers: tuple[Answer, ...],
-    *,
-    values: dict[str, ApiValue] | None = None,
-    query: dict[str, ApiValue] | None = None,
-    headers: dict[str, TextValue] | None = None,
-    body: JsonBody | BytesBody | None = None,
-    problems: tuple[ProblemKind, ...] = (),
-) -> Route:
-    has_input = bool(values or query or headers)
-    return Route(
-        method=method,
-        path=f"/api/v1{path}",
-        call=call,
-        name=call.__name__,
-        summary=(call.__doc__ or "").strip(),
-        answers=answers,
-        path_values=values or {},
-        query=query or {},
-        headers=headers or {},
-        body=body,
-        problems=tuple(
-            dict.fromkeys((*((BAD_REQUEST,) if has_input else ()), *(_BODY if body else ()), *problems, *_LATER))
-        ),
-    )
 
 
 async def get_openapi(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - every call takes its request
@@ -102,7 +62,7 @@ async def get_openapi(request: web.Request) -> web.StreamResponse:  # noqa: ARG0
 
 
 _DOCK_ROUTES = (
-    _route(
+    api_route(
         "PUT",
         "/docks/{dock}/facts",
         dock_calls.put_facts,
@@ -119,14 +79,14 @@ _DOCK_ROUTES = (
             refusals.WRONG_DOCK,
         ),
     ),
-    _route(
+    api_route(
         "GET",
         "/docks/{dock}/facts/head",
         dock_calls.get_head,
         (Answer(200, "number 0 when the dock was never heard of", FactsTaken),),
         values={"dock": DOCK},
     ),
-    _route(
+    api_route(
         "GET",
         "/docks/{dock}/facts",
         dock_calls.get_facts,
@@ -134,7 +94,7 @@ _DOCK_ROUTES = (
         values={"dock": DOCK},
         query={"after": dock_calls.AFTER, "limit": dock_calls.LIMIT},
     ),
-    _route(
+    api_route(
         "PUT",
         "/docks/{dock}/status",
         dock_calls.put_status,
@@ -143,7 +103,7 @@ _DOCK_ROUTES = (
         body=JsonBody(DockStatus, dock_calls.STATUS_LIMIT_BYTES),
         problems=(refusals.WRONG_DOCK,),
     ),
-    _route(
+    api_route(
         "GET",
         "/docks/{dock}/orders",
         dock_calls.get_orders,
@@ -151,11 +111,11 @@ _DOCK_ROUTES = (
         values={"dock": DOCK},
         query={"after": dock_calls.AFTER, "wait": dock_calls.WAIT},
     ),
-    _route("GET", "/docks", dock_calls.list_docks, (Answer(200, "by name", DockList),)),
+    api_route("GET", "/docks", dock_calls.list_docks, (Answer(200, "by name", DockList),)),
 )
 
 _UPLOAD_ROUTES = (
-    _route(
+    api_route(
         "POST",
         "/recordings",
         recording_calls.claim_recording,
@@ -166,7 +126,7 @@ _UPLOAD_ROUTES = (
         body=JsonBody(Claim, recording_calls.CLAIM_LIMIT_BYTES),
         problems=(refusals.PARTS_DIFFER, refusals.CLAIM_DIFFERS),
     ),
-    _route(
+    api_route(
         "GET",
         "/uploads/{upload}",
         recording_calls.get_upload,
@@ -174,7 +134,7 @@ _UPLOAD_ROUTES = (
         values={"upload": UPLOAD},
         problems=(NO_SUCH_THING,),
     ),
-    _route(
+    api_route(
         "POST",
         "/uploads/{upload}/complete",
         recording_calls.complete_upload,
@@ -182,7 +142,7 @@ _UPLOAD_ROUTES = (
         values={"upload": UPLOAD},
         problems=(NO_SUCH_THING, refusals.PARTS_MISSING, refusals.DIGEST_DIFFERS, refusals.PART_DAMAGED),
     ),
-    _route(
+    api_route(
         "PUT",
         "/uploads/{upload}/parts/{number}",
         recording_calls.put_part,
@@ -211,15 +171,15 @@ _UPLOAD_ROUTES = (
 )
 
 _READING_ROUTES = (
-    _route("GET", "/store", recording_calls.get_store, (Answer(200, "who the centre is", StoreDescription),)),
-    _route(
+    api_route("GET", "/store", recording_calls.get_store, (Answer(200, "who the centre is", StoreDescription),)),
+    api_route(
         "GET",
         "/store/checks",
         recording_calls.get_store_checks,
         (Answer(200, "how the store stands; the newest report first, `next_after` goes on", StoreChecks),),
         query={"after": recording_calls.BEFORE, "limit": recording_calls.REPORTS},
     ),
-    _route(
+    api_route(
         "GET",
         "/recordings",
         recording_calls.list_recordings,
@@ -233,7 +193,7 @@ _READING_ROUTES = (
             "limit": recording_calls.LIMIT,
         },
     ),
-    _route(
+    api_route(
         "GET",
         "/recordings/{digest}",
         recording_calls.get_recording,
@@ -241,7 +201,7 @@ _READING_ROUTES = (
         values={"digest": DIGEST},
         problems=(NO_SUCH_THING,),
     ),
-    _route(
+    api_route(
         "GET",
         "/recordings/{digest}/content",
         recording_calls.get_content,
@@ -255,7 +215,7 @@ _READING_ROUTES = (
         values={"digest": DIGEST},
         problems=(NO_SUCH_THING,),
     ),
-    _route(
+    api_route(
         "PUT",
         "/sessions/{dock}/{session}/manifests/{name}",
         recording_calls.put_manifest,
@@ -265,7 +225,7 @@ _READING_ROUTES = (
         body=BytesBody(recording_calls.MANIFEST_CONTENT_TYPES, LARGEST_MANIFEST_BYTES),
         problems=(refusals.BODY_DIFFERS, refusals.MANIFEST_DIFFERS),
     ),
-    _route(
+    api_route(
         "GET",
         "/sessions/{dock}/{session}/manifests/{name}",
         recording_calls.get_manifest,
@@ -273,8 +233,8 @@ _READING_ROUTES = (
         values={"dock": DOCK, "session": SESSION, "name": _MANIFEST_NAME},
         problems=(NO_SUCH_THING,),
     ),
-    _route("GET", "/rollout", rollout_calls.get_rollout, (Answer(200, "the whole force", Rollout),)),
-    _route(
+    api_route("GET", "/rollout", rollout_calls.get_rollout, (Answer(200, "the whole force", Rollout),)),
+    api_route(
         "GET",
         "/rollout/sites",
         rollout_calls.get_unit_sites,
@@ -282,7 +242,7 @@ _READING_ROUTES = (
         query={"unit": rollout_calls.UNIT},
         problems=(NO_SUCH_THING,),
     ),
-    _route("GET", "/openapi.json", get_openapi, (Answer(200, "this document", content_type="application/json"),)),
+    api_route("GET", "/openapi.json", get_openapi, (Answer(200, "this document", content_type="application/json"),)),
 )
 
 ROUTES = (*_DOCK_ROUTES, *_UPLOAD_ROUTES, *_READING_ROUTES)

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, inspect, select, text
 
 from dockd.central.database import Database, sqlite_url
-from dockd.central.tables import METADATA, docks, receipts
+from dockd.central.schema import METADATA
+from dockd.central.tables import docks, receipts
 from dockd.errors import CentreUnusable
 from migrations.runner import current, differences, head, revisions, upgrade
 from tests.support.clock import START

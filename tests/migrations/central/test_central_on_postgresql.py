@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from dockd.central.database import Database, sqlite_url
 from dockd.central.postgres import DRIVER
-from dockd.central.tables import METADATA
+from dockd.central.schema import METADATA
 from dockd.errors import CentreUnusable
 from migrations.runner import current, differences, head, revisions, upgrade
 from tests.support.postgres import PostgresServer

@@ -1,0 +1,11 @@
+"""Every table of the centre, whichever module owns it: what migrations and tests compare a database with.
+
+Each area keeps its tables in its own `tables` module, all on one METADATA; a module that is not named here is not
+seen by those who look at the schema as a whole.
+"""
+
+from __future__ import annotations
+
+from dockd.central import tables
+
+METADATA = tables.METADATA
