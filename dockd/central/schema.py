@@ -6,6 +6,8 @@ seen by those who look at the schema as a whole.
 
 from __future__ import annotations
 
-from dockd.central import tables
+from dockd.central import centre_facts, tables
 
 METADATA = tables.METADATA
+AREAS = (tables, centre_facts)
+"""The modules that own tables."""
