@@ -36,6 +36,9 @@ SOURCES = ("dockd", "drivers", "migrations")
 FILES = {
     "systemd/dockd.service": "usr/lib/systemd/system/dockd.service",
     "systemd/dockd-central.service": "usr/lib/systemd/system/dockd-central.service",
+    "systemd/dockd-central@.service": "usr/lib/systemd/system/dockd-central@.service",
+    "systemd/dockd-verifier.service": "usr/lib/systemd/system/dockd-verifier.service",
+    "nginx/dockd.conf": "usr/share/dockd/nginx.conf",
     "udev/70-dockd.rules": "usr/lib/udev/rules.d/70-dockd.rules",
     "sysusers": "usr/lib/sysusers.d/dockd.conf",
     "tmpfiles": "usr/lib/tmpfiles.d/dockd.conf",

@@ -25,6 +25,7 @@ from dockd.central.database import Database, sqlite_url
 from dockd.central.fact_intake import FactIntake
 from dockd.central.identity import Identity, check_is_new, create_identity, load_identity
 from dockd.central.manifests import Manifests
+from dockd.central.order_waits import OrderWaits
 from dockd.central.pages import add_pages
 from dockd.central.places.importing import ListImport
 from dockd.central.places.rollout import RolloutQueries
@@ -116,15 +117,20 @@ async def _opened(
         lifetime = timedelta(minutes=config.part_address_minutes)
         claims = Claims(database, store, identity, clock, address_lifetime=lifetime)
         stack.push_async_callback(claims.close)
+        intake = FactIntake(database, clock, pinned=identity.pinned)
+        stack.push_async_callback(intake.close)
+        queries, stopping = Queries(database), asyncio.Event()
         services = Services(
             config=config,
             clock=clock,
             identity=identity,
             store=store,
-            facts=FactIntake(database, clock),
+            facts=intake,
             claims=claims,
             manifests=Manifests(database, store, clock),
-            queries=Queries(database),
+            queries=queries,
+            waits=OrderWaits(database, queries, stopping),
+            stopping=stopping,
             bucket=bucket.records if bucket else None,
             lists=ListImport(database, clock),
             rollout=RolloutQueries(database, clock),
@@ -147,7 +153,10 @@ def build_centre(
     async def life(running: web.Application) -> AsyncIterator[None]:
         async with _opened(config, the_clock, store_config) as (services, bucket):
             running[SERVICES] = services
-            beside = [asyncio.create_task(_sweep(services), name="centre sweep")]
+            beside = [
+                asyncio.create_task(_sweep(services), name="centre sweep"),
+                asyncio.create_task(services.waits.run(), name="order waits"),
+            ]
             if bucket is not None:
                 orphans_after = timedelta(hours=config.abandoned_upload_hours)
                 beside.append(asyncio.create_task(bucket.run(orphans_after), name="object store"))
@@ -254,7 +263,10 @@ async def run_verifiers(config: CentreConfig, store_config: StoreConfig, *, work
             stack.callback(loop.remove_signal_handler, number)
         _log.info("verifier_ready", workers=workers, bucket=store_config.bucket)
         systemd_notify.notify(systemd_notify.READY)
+        watchdog = asyncio.create_task(systemd_notify.report_alive(SystemClock()), name="watchdog")
         await asyncio.wait([verifying])
+        watchdog.cancel()
+        await asyncio.gather(watchdog, return_exceptions=True)
         if not verifying.cancelled():
             verifying.result()
 

@@ -111,12 +111,15 @@ def _received(dock: str, recorded: RecordedFact) -> ReceivedFact:
         raise Refusal(WRONG_DOCK, f"Fact {recorded.number} is not of this dock.")
     if recorded.version != 1 or not 1 <= recorded.number <= LARGEST_INTEGER:
         raise Refusal(INVALID_BODY, "A fact has a version or a number that does not exist.")
-    content = cast(dict[str, Json], recorded.model_dump(mode="json", exclude={"hash"}))
-    if not _fits(content):
+    whole = cast(dict[str, Json], recorded.model_dump(mode="json"))
+    if not _fits(whole):
         raise Refusal(INVALID_BODY, f"Fact {recorded.number} holds a number beyond 64 bits.")
-    if digest_of_bytes(canonical_json(content)) != recorded.hash:
+    # The canonical form of an object is that of its fields, in order: written once, joined with and without the hash.
+    fields = {name: f'"{name}":{canonical_json(whole[name]).decode("utf-8")}' for name in sorted(whole)}
+    content = ",".join(text for name, text in fields.items() if name != "hash")
+    if digest_of_bytes(f"{{{content}}}".encode()) != recorded.hash:
         raise Refusal(BAD_HASH, f"The hash of fact {recorded.number} is not that of its content.")
-    return ReceivedFact(recorded, canonical_json({**content, "hash": recorded.hash}).decode("utf-8"))
+    return ReceivedFact(recorded, f"{{{','.join(fields.values())}}}")
 
 
 def _fits(value: Json) -> bool:

@@ -14,6 +14,8 @@ import asyncio
 import hashlib
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -22,7 +24,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.database import Database, insert_new
 from dockd.central.identity import Identity
+from dockd.central.receipt_rows import receipt_row, receipts_of
 from dockd.central.refusals import BUSY, CLAIM_DIFFERS, DIGEST_DIFFERS, PARTS_DIFFER
+from dockd.central.shared_commits import SharedCommits
 from dockd.central.stores import ObjectStore, StoredObject, UploadPlan
 from dockd.central.tables import receipts, sources, uploads
 from dockd.clock import Clock
@@ -38,6 +42,26 @@ LARGEST_PART_BYTES = 64 * 1024 * 1024
 _COMPLETE_PATIENCE_SECONDS = 600.0
 _GIVEN_UP_AT_ONCE = 100
 _EMPTY = hashlib.sha256().hexdigest()
+
+
+_UploadRow = Row[tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """A claim that is written down: the receipt of its digest, if there is one, and the upload that all share."""
+
+    receipt: Receipt | None
+    upload: _UploadRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """An object that was proved, and the receipt that is signed for it; `missing` as `Claims._accept` has it."""
+
+    plan: UploadPlan
+    signed: Receipt
+    missing: Receipt | None
 
 
 class Claims:
@@ -58,6 +82,8 @@ class Claims:
         self._clock = clock
         self._address_lifetime = address_lifetime
         self._completing: dict[str, asyncio.Task[Receipt]] = {}
+        self._claims: SharedCommits[Claim, _Registered] = SharedCommits(self._register, key=lambda one: one.digest)
+        self._proofs: SharedCommits[_Proof, Receipt] = SharedCommits(self._sign_for, key=lambda one: one.plan.digest)
 
     async def close(self) -> None:
         """Stop completions that run; they are taken up again when asked for."""
@@ -65,6 +91,8 @@ class Claims:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        await self._claims.close()
+        await self._proofs.close()
 
     async def claim(self, claim: Claim, origin: str) -> ClaimAnswer:
         """Answer with a receipt, or with the upload that everybody claiming these bytes shares.
@@ -73,13 +101,8 @@ class Claims:
         `parts-differ`, `claim-differs`, 503, 507.
         """
         _check_parts(claim)
-        async with self._database.writing() as connection:
-            await insert_new(connection, sources, [self._source_row(claim)])
-            receipt = await _receipt_of(connection, claim.digest)
-            if receipt is not None and receipt.size_bytes != claim.size_bytes:
-                raise _claim_differs()
-            await insert_new(connection, uploads, [self._upload_row(claim)])
-            row = await self._touched_upload(connection, uploads.c.digest == claim.digest)
+        registered = await self._claims.add(claim)
+        receipt, row = registered.receipt, registered.upload
         if row is None:
             raise Refusal(BUSY, "The upload was given up at this moment; claim again.", retry_after_seconds=1)
         if receipt is not None and await self._is_still_held(receipt):
@@ -150,6 +173,27 @@ class Claims:
 
     # --- inside -------------------------------------------------------------------------------
 
+    async def _register(self, claims: Sequence[Claim]) -> list[_Registered | Refusal]:
+        """Write down who claims what, and that there is an upload for it; all of one group in one transaction."""
+        async with self._database.writing() as connection:
+            held = await receipts_of(connection, [one.digest for one in claims])
+            # In one order everywhere, so that no transaction waits for one that waits for it.
+            agreed = sorted(
+                (one for one in claims if not _contradicts(one, held.get(one.digest))), key=lambda one: one.digest
+            )
+            await insert_new(connection, sources, map(self._source_row, agreed))
+            await insert_new(connection, uploads, map(self._upload_row, agreed))
+            is_asked = uploads.c.digest.in_([one.digest for one in agreed])
+            question = select(uploads).where(is_asked).order_by(uploads.c.digest).with_for_update()
+            rows = {row.digest: row for row in await connection.execute(question)}
+            await connection.execute(update(uploads).where(is_asked).values(touched_at=self._clock.now()))
+        return [
+            _claim_differs()
+            if _contradicts(one, held.get(one.digest))
+            else _Registered(held.get(one.digest), rows.get(one.digest))
+            for one in claims
+        ]
+
     async def _offer(self, plan: UploadPlan, origin: str) -> Upload:
         await self._store.begin(plan)
         finished = await self._store.finished_parts(plan)
@@ -211,16 +255,23 @@ class Claims:
                 signature="",
             )
         )
-        row = signed.model_dump(include={"digest", "size_bytes", "object_key", "object_version"})
-        row |= {"accepted_at": signed.accepted_at, "retain_until": signed.retain_until}
-        row |= {"receipt": signed.model_dump_json()}
+        return await self._proofs.add(_Proof(plan, signed, missing))
+
+    async def _sign_for(self, proofs: Sequence[_Proof]) -> list[Receipt | Refusal]:
+        """Keep the receipts of one group of proved objects in one transaction; what the rows then say counts."""
+        ordered = sorted(proofs, key=lambda one: one.plan.digest)
+        done = [one.plan.upload for one in ordered]
         async with self._database.writing() as connection:
-            if missing is not None and _object_of(missing) != _object_of(signed):
-                await connection.execute(update(receipts).where(_is_receipt(missing)).values(row))
-            await insert_new(connection, receipts, [row])
-            await connection.execute(update(uploads).where(uploads.c.upload == plan.upload).values(is_done=True))
-            receipt = await _receipt_of(connection, plan.digest)
-        return receipt or signed
+            for one in ordered:
+                if one.missing is not None and _object_of(one.missing) != _object_of(one.signed):
+                    replaced = update(receipts).where(_is_receipt(one.missing))
+                    await connection.execute(replaced.values(receipt_row(one.signed)))
+            await insert_new(connection, receipts, (receipt_row(one.signed) for one in ordered))
+            of_these = select(uploads.c.upload).where(uploads.c.upload.in_(done)).order_by(uploads.c.digest)
+            await connection.execute(of_these.with_for_update())
+            await connection.execute(update(uploads).where(uploads.c.upload.in_(done)).values(is_done=True))
+            held = await receipts_of(connection, [one.plan.digest for one in ordered])
+        return [held.get(one.plan.digest, one.signed) for one in proofs]
 
     async def _signed_meanwhile(self, plan: UploadPlan, before: Receipt | None) -> Receipt | None:
         """The receipt that another process has signed since `before` was read: it took the upload from under us."""
@@ -290,9 +341,11 @@ def _check_parts(claim: Claim) -> None:
 
 
 async def _receipt_of(connection: AsyncConnection, digest: str) -> Receipt | None:
-    question = select(receipts.c.receipt).where(receipts.c.digest == digest)
-    text = (await connection.execute(question)).scalar_one_or_none()
-    return None if text is None else Receipt.model_validate_json(text)
+    return (await receipts_of(connection, [digest])).get(digest)
+
+
+def _contradicts(claim: Claim, receipt: Receipt | None) -> bool:
+    return receipt is not None and receipt.size_bytes != claim.size_bytes
 
 
 def _object_of(receipt: Receipt) -> tuple[str, str | None]:

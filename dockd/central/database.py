@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -177,12 +177,21 @@ async def insert_new(connection: AsyncConnection, table: Table, rows: Iterable[M
 async def insert_or_replace(connection: AsyncConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
     """Insert `rows`, each with the same columns; a row with the same primary key gets the new values."""
     given = [dict(row) for row in rows]
-    if not given:
+    if given:
+        keys = {column.name for column in table.primary_key.columns}
+        await insert_or_change(connection, table, given, changed=[name for name in given[0] if name not in keys])
+
+
+async def insert_or_change(
+    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], *, changed: Collection[str]
+) -> None:
+    """Insert `rows`, each with the same columns; of a row with the same primary key only `changed` gets new values."""
+    if not rows:
         return
     statement = _dialect_insert(connection, table)
     keys = [column.name for column in table.primary_key.columns]
-    changed = {name: statement.excluded[name] for name in given[0] if name not in keys}
-    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), given)
+    values = {name: statement.excluded[name] for name in changed}
+    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), list(rows))
 
 
 def _dialect_insert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -7,12 +7,12 @@ is the facts, and everything here can be built from them again.
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import Table, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.database import insert_new, insert_or_replace
@@ -23,6 +23,9 @@ from dockd.model.canonical import canonical_json
 from dockd.model.facts import Fact, RecordedFact
 from dockd.rules.custody import Custody, recording_of
 from dockd.rules.lifecycle import State
+
+_Key = tuple[str, str]
+"""The dock, and the name of its session or recording."""
 
 
 @dataclass(slots=True)
@@ -64,31 +67,26 @@ class RecordingRow:
 
 
 class Projection:
-    """Folds the new facts of one dock."""
+    """Folds the new facts of one or more docks, each dock's in their order."""
 
-    def __init__(self, dock: str) -> None:
-        self._dock = dock
-        self.sessions: dict[str, SessionRow] = {}
-        self.recordings: dict[str, RecordingRow] = {}
+    def __init__(self) -> None:
+        self.sessions: dict[_Key, SessionRow] = {}
+        self.recordings: dict[_Key, RecordingRow] = {}
         self.lines: list[dict[str, Any]] = []
 
-    async def load(self, connection: AsyncConnection, new: tuple[RecordedFact, ...]) -> None:
-        """Fetch the rows that `new` is about."""
-        session_names = {name for one in new if (name := session_of(one.fact))}
-        question = select(sessions).where(and_(sessions.c.dock == self._dock, sessions.c.session.in_(session_names)))
-        for row in (await connection.execute(question)).mappings():
-            self.sessions[row["session"]] = SessionRow(**row)
-        names = {name for one in new if (name := recording_of(one.fact))}
-        question = select(dock_recordings).where(
-            and_(dock_recordings.c.dock == self._dock, dock_recordings.c.recording.in_(names))
-        )
-        for row in (await connection.execute(question)).mappings():
-            self.recordings[row["recording"]] = RecordingRow(**row)
+    async def load(self, connection: AsyncConnection, new: Sequence[RecordedFact]) -> None:
+        """Fetch the rows that `new` is about, but for those that it begins itself."""
+        for key, row in await _rows(connection, sessions, _keys_to_load(new, session_of, facts.CameraDocked)):
+            self.sessions[key] = SessionRow(**row)
+        for key, row in await _rows(
+            connection, dock_recordings, _keys_to_load(new, recording_of, facts.RecordingListed)
+        ):
+            self.recordings[key] = RecordingRow(**row)
 
     async def save(self, connection: AsyncConnection) -> None:
         """Write everything that was loaded or folded."""
-        await insert_or_replace(connection, sessions, map(dataclasses.asdict, self.sessions.values()))
-        await insert_or_replace(connection, dock_recordings, map(dataclasses.asdict, self.recordings.values()))
+        await insert_or_replace(connection, sessions, map(_columns, self.sessions.values()))
+        await insert_or_replace(connection, dock_recordings, map(_columns, self.recordings.values()))
         await insert_new(connection, custody_lines, self.lines)
 
     def fold(self, recorded: RecordedFact) -> None:
@@ -103,7 +101,7 @@ class Projection:
         if words is not None:
             self.lines.append(
                 {
-                    "dock": self._dock,
+                    "dock": recorded.dock,
                     "recording": name,
                     "fact_number": recorded.number,
                     "at": recorded.moment.at,
@@ -114,8 +112,8 @@ class Projection:
 
     def _fold_session(self, recorded: RecordedFact, fact: Fact) -> None:
         if isinstance(fact, facts.CameraDocked):
-            self.sessions[fact.session] = SessionRow(
-                dock=self._dock,
+            self.sessions[recorded.dock, fact.session] = SessionRow(
+                dock=recorded.dock,
                 session=fact.session,
                 bay=fact.bay,
                 camera=None,
@@ -130,7 +128,7 @@ class Projection:
                 last_fact=recorded.number,
             )
             return
-        row = self.sessions.get(session_of(fact) or "")
+        row = self.sessions.get((recorded.dock, session_of(fact) or ""))
         if row is None:
             return
         row.last_fact = recorded.number
@@ -151,8 +149,8 @@ class Projection:
 
     def _fold_recording(self, recorded: RecordedFact, fact: Fact, name: str) -> None:
         if isinstance(fact, facts.RecordingListed):
-            self.recordings[name] = RecordingRow(
-                dock=self._dock,
+            self.recordings[recorded.dock, name] = RecordingRow(
+                dock=recorded.dock,
                 recording=name,
                 camera=fact.camera,
                 session=fact.session,
@@ -167,7 +165,7 @@ class Projection:
                 last_fact=recorded.number,
             )
             return
-        row = self.recordings.get(name)
+        row = self.recordings.get((recorded.dock, name))
         if row is None:
             return
         row.last_fact = recorded.number
@@ -222,6 +220,36 @@ def session_of(fact: Fact) -> str | None:
             return fact.session
         case _:
             return None
+
+
+def _keys_to_load(
+    new: Sequence[RecordedFact], name_of: Callable[[Fact], str | None], beginning: type[Fact]
+) -> list[_Key]:
+    """Dock and name of every row that `new` changes; not of a row whose first fact in `new` writes it afresh."""
+    seen: dict[_Key, bool] = {}
+    for one in new:
+        name = name_of(one.fact)
+        if name is not None:
+            seen.setdefault((one.dock, name), not isinstance(one.fact, beginning))
+    return [key for key, is_needed in seen.items() if is_needed]
+
+
+async def _rows(
+    connection: AsyncConnection, table: Table, keys: Collection[_Key]
+) -> list[tuple[_Key, Mapping[str, Any]]]:
+    """The rows of `table` with these primary keys, of which the first column is the dock."""
+    found: list[tuple[_Key, Mapping[str, Any]]] = []
+    dock_column, name_column = table.primary_key.columns
+    if keys:
+        question = select(table).where(tuple_(dock_column, name_column).in_(keys))
+        for row in (await connection.execute(question)).mappings():
+            found.append(((row[dock_column], row[name_column]), {**row}))
+    return found
+
+
+def _columns(row: SessionRow | RecordingRow) -> dict[str, Any]:
+    """`dataclasses.asdict` without its deep copies: every value is a plain one."""
+    return {name: getattr(row, name) for name in row.__slots__}
 
 
 def _advance(row: RecordingRow, state: Custody) -> None:

@@ -12,6 +12,7 @@ from dockd.central.config import CentreConfig
 from dockd.central.fact_intake import FactIntake
 from dockd.central.identity import Identity
 from dockd.central.manifests import Manifests
+from dockd.central.order_waits import OrderWaits
 from dockd.central.places.importing import ListImport
 from dockd.central.places.rollout import RolloutQueries
 from dockd.central.queries import Queries
@@ -35,6 +36,7 @@ class Services:
     claims: Claims
     manifests: Manifests
     queries: Queries
+    waits: OrderWaits
     lists: ListImport
     rollout: RolloutQueries
     bucket: BucketRecords | None = None

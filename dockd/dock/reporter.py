@@ -46,7 +46,8 @@ class ReporterConfig(Section):
         default=900.0,
         ge=10.0,
         le=86_400.0,
-        description="After the centre's record and this dock's differ: how often to look whether IT has mended it.",
+        description="How often a dock that has nothing to tell looks whether the centre still has its facts, and one "
+        "whose record differs from the centre's whether IT has mended it.",
     )
 
 
@@ -136,7 +137,8 @@ class Reporter:
                     while True:
                         await self._hand_over()
                         failures = 0
-                        await changes.wait()
+                        if not await self._is_changed(changes):
+                            await self._agree_on_start()  # a centre restored from a backup has forgotten some
                 except _RecordsDiffer as difference:
                     self._stop(str(difference))
                     await self._clock.sleep(self._config.recheck_seconds)
@@ -148,6 +150,18 @@ class Reporter:
                 except CentreUnavailable as error:
                     failures += 1
                     await self._clock.sleep(self._pause_seconds(failures, error.retry_after_seconds))
+
+    async def _is_changed(self, changes: Changes) -> bool:
+        """Wait for a new fact; False when there was none for `recheck_seconds`."""
+        news = asyncio.ensure_future(changes.wait())
+        due = asyncio.ensure_future(self._clock.sleep(self._config.recheck_seconds))
+        try:
+            await asyncio.wait({news, due}, return_when=asyncio.FIRST_COMPLETED)
+            return news.done()
+        finally:
+            for one in (news, due):
+                one.cancel()
+            await asyncio.gather(news, due, return_exceptions=True)
 
     async def _agree_on_start(self) -> None:
         """Find where the centre's record ends, and that it is a beginning of ours. Raises _RecordsDiffer."""

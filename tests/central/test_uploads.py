@@ -312,13 +312,13 @@ async def test_kill_between_placing_and_the_receipt_is_repaired_by_asking_again(
         await dock.put_part(part, CONTENT)
     accept = centre.services.claims._accept
 
-    async def killed(*_: object) -> Receipt:
+    async def killed(*_: object, **__: object) -> Receipt:
         raise RuntimeError("stands for a kill: nothing after this point happens")
 
     monkeypatch.setattr("dockd.central.claims.Claims._accept", killed)
     assert (await dock.complete(upload["upload"])).code == "internal-error"
     assert object_file(folder, CONTENT).exists()
-    monkeypatch.setattr("dockd.central.claims.Claims._accept", lambda _self, *rest: accept(*rest))
+    monkeypatch.setattr("dockd.central.claims.Claims._accept", lambda _self, *rest, **more: accept(*rest, **more))
     offered = (await dock.claim(CONTENT)).json
     assert offered["receipt"] is None
     assert offered["upload"]["parts"] == []

@@ -189,6 +189,11 @@ def postgres_server() -> Iterator[PostgresServer]:
         shutil.rmtree(folder)
 
 
+def programs() -> Path:
+    """The folder of PostgreSQL's own programs, of its newest version here."""
+    return _program("postgres").parent
+
+
 def _program(name: str) -> Path:
     versions = sorted(_INSTALLED.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     assert versions, f"{name} is not installed: see deploy/debian-packages-test.txt"

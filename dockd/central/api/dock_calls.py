@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from dockd.central.api.answers import json_answer, raw_json_answer
@@ -11,7 +9,7 @@ from dockd.central.api.route import LARGEST_NUMBER, IntegerValue, query_number
 from dockd.central.refusals import WRONG_DOCK
 from dockd.central.services import SERVICES
 from dockd.web.problems import Refusal, read_model
-from dockd.wire.messages import MAXIMUM_FACTS_PER_BATCH, FactBatch, Orders
+from dockd.wire.messages import MAXIMUM_FACTS_PER_BATCH, FactBatch
 from dockd.wire.status import DockStatus
 
 FACTS_LIMIT_BYTES = 32 * 1024 * 1024
@@ -20,9 +18,6 @@ STATUS_LIMIT_BYTES = 1024 * 1024
 AFTER = IntegerValue(0, LARGEST_NUMBER, "the number after which to begin", default=0)
 LIMIT = IntegerValue(1, MAXIMUM_FACTS_PER_BATCH, "how many at most", default=MAXIMUM_FACTS_PER_BATCH)
 WAIT = IntegerValue(0, 60, "how many seconds to wait for an order when there is none", default=0)
-
-_LOOK_AGAIN_SECONDS = 5.0
-"""Orders may be written by another process, so a waiting call looks; none wakes it."""
 
 
 async def put_facts(request: web.Request) -> web.StreamResponse:
@@ -56,20 +51,13 @@ async def put_status(request: web.Request) -> web.StreamResponse:
 
 async def get_orders(request: web.Request) -> web.StreamResponse:
     """Orders for a dock; waits for the first one as long as asked."""
-    services = request.app[SERVICES]
-    dock, after = request.match_info["dock"], query_number(request, "after", AFTER)
-    loop = asyncio.get_running_loop()
-    until = loop.time() + query_number(request, "wait", WAIT)
-    while True:
-        orders: Orders = await services.queries.orders(dock, after)
-        remaining_seconds = until - loop.time()
-        if orders.orders or remaining_seconds <= 0 or services.stopping.is_set():
-            return json_answer(orders)
-        try:
-            async with asyncio.timeout(min(_LOOK_AGAIN_SECONDS, remaining_seconds)):
-                await services.stopping.wait()
-        except TimeoutError:
-            continue
+    waits = request.app[SERVICES].waits
+    dock, after, wait = (
+        request.match_info["dock"],
+        query_number(request, "after", AFTER),
+        query_number(request, "wait", WAIT),
+    )
+    return json_answer(await waits.orders(dock, after, wait))
 
 
 async def list_docks(request: web.Request) -> web.StreamResponse:

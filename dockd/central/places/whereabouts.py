@@ -8,6 +8,7 @@ same. It is a reading aid like `projections`, and can be built from the facts ag
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -103,21 +104,27 @@ def camera_of(recorded: RecordedFact) -> str | None:
             return None
 
 
-async def note_whereabouts(connection: AsyncConnection, new: tuple[RecordedFact, ...]) -> None:
+async def note_whereabouts(connection: AsyncConnection, new: Sequence[RecordedFact]) -> None:
     """Fold `new` into the table, inside the transaction that adds the facts."""
     names = sorted({camera for one in new if (camera := camera_of(one)) is not None})
     if not names:
         return
     # Two docks may tell of one camera at once. Every transaction takes the rows in the order of their names, so
     # that none waits for one that waits for it.
-    await insert_new(connection, camera_whereabouts, ({"camera": name} for name in names))
+    known = await _locked(connection, names)
+    if missing := [name for name in names if name not in known]:
+        await insert_new(connection, camera_whereabouts, ({"camera": name} for name in missing))
+        known |= await _locked(connection, missing)
+    for one in new:
+        fold(known, one)
+    await insert_or_replace(connection, camera_whereabouts, (dataclasses.asdict(known[name]) for name in names))
+
+
+async def _locked(connection: AsyncConnection, names: Sequence[str]) -> dict[str, Whereabouts]:
     question = (
         select(camera_whereabouts)
         .where(camera_whereabouts.c.camera.in_(names))
         .order_by(camera_whereabouts.c.camera)
         .with_for_update()
     )
-    known = {row["camera"]: Whereabouts(**row) for row in (await connection.execute(question)).mappings()}
-    for one in new:
-        fold(known, one)
-    await insert_or_replace(connection, camera_whereabouts, (dataclasses.asdict(known[name]) for name in names))
+    return {row["camera"]: Whereabouts(**row) for row in (await connection.execute(question)).mappings()}

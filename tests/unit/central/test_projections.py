@@ -33,7 +33,7 @@ STAGED = f.RecordingStaged(
 
 def folded(*bodies: f.Fact) -> Projection:
     chain = Chain()
-    projection = Projection(chain.dock)
+    projection = Projection()
     for fact in chain.add(*bodies):
         projection.fold(fact)
     return projection
@@ -42,9 +42,9 @@ def folded(*bodies: f.Fact) -> Projection:
 def test_recording_never_goes_back() -> None:
     discarded = f.CopyDiscarded(recording="r1", code="copy-damaged", reason="bad disk")
     rejected = f.RecordingRejected(recording="r1", code="never", reason="no")
-    row = folded(LISTED, STAGED, discarded).recordings["r1"]
+    row = folded(LISTED, STAGED, discarded).recordings["dock-7", "r1"]
     assert (row.state, row.reason) == ("STAGED", "bad disk")
-    assert folded(LISTED, rejected, STAGED).recordings["r1"].state == "REJECTED"
+    assert folded(LISTED, rejected, STAGED).recordings["dock-7", "r1"].state == "REJECTED"
 
 
 def test_facts_about_things_never_announced_change_no_row() -> None:

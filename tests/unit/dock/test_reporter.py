@@ -231,3 +231,14 @@ def test_batches_are_bounded_in_bytes_and_never_empty(clock: ManualClock) -> Non
     assert 0 < len(within_bytes(facts, size * 10)) < 50
     assert within_bytes(facts, 1) == facts[:1]
     assert within_bytes((), 1) == ()
+
+
+async def test_dock_with_nothing_new_to_tell_finds_that_a_restored_centre_has_forgotten_and_tells_again(
+    clock: ManualClock,
+) -> None:
+    chain, centre = Chain(5, clock), Centre()
+    async with reporting(chain, centre, clock):
+        assert centre.facts == chain.facts
+        del centre.facts[2:]
+        await clock.run_for(901)
+        assert centre.facts == chain.facts
