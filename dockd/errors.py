@@ -245,6 +245,14 @@ class CardDamaged(DockdError):
     action = "Do not issue this camera; give it to IT, a specialist may recover the rest."
 
 
+class RecordsDiffer(DockdError):
+    """The centre's record of this dock contradicts the dock's own: one of them was restored from an old copy."""
+
+    code = "records-differ"
+    footage = "What is on the card is copied and sent as ever; nothing is erased from it."
+    action = "Tell IT: the guide on enrolment says how a dock comes back after that. Then release the bay."
+
+
 class InternalError(DockdError):
     """Our own bug in one session; the other bays go on."""
 
@@ -322,6 +330,15 @@ class DockRefused(DockdError):
     reaction = Reaction.REFUSE
     footage = "Nothing was changed."
     action = "Do what the message says, then try again."
+
+
+class EnrolmentRefused(DockdError):
+    """This dock could not be enrolled with the centre that its token names."""
+
+    code = "enrolment-refused"
+    reaction = Reaction.REFUSE
+    footage = "The dock is as it was; footage on it waits."
+    action = "Do what the message says. The same token may be tried again on this dock until it has expired."
 
 
 class BadReceipt(DockdError):

@@ -14,29 +14,33 @@ from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
-from aiohttp.abc import AbstractAccessLogger
 
 from dockd import systemd_notify
 from dockd.central.api.routes import add_api
+from dockd.central.authority import create_authority, lacks_authority, load_authority
 from dockd.central.belonging import check_is_of_a_centre, claim_database
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
+from dockd.central.docks_door import DocksDoor
+from dockd.central.enrolment import Enrolment
 from dockd.central.fact_intake import FactIntake
 from dockd.central.identity import Identity, check_is_new, create_identity, load_identity
 from dockd.central.manifests import Manifests
 from dockd.central.order_waits import OrderWaits
+from dockd.central.ownership import Ownership
 from dockd.central.pages import add_pages
 from dockd.central.places.importing import ListImport
 from dockd.central.places.rollout import RolloutQueries
 from dockd.central.postgres import PostgresLimits
 from dockd.central.queries import Queries
 from dockd.central.services import SERVICES, Services
+from dockd.central.serving import in_url, listen, prepared
 from dockd.central.stores import ObjectStore
 from dockd.central.stores.files import FileStore
 from dockd.central.stores.s3.config import FOLDER_STORE, StoreConfig
 from dockd.clock import Clock, SystemClock
-from dockd.errors import CentreUnusable, PortInUse
+from dockd.errors import CentreUnusable
 from dockd.rules.receipts import PinnedStore
 from dockd.web.problems import Refusal, problem_middleware, unread_body_middleware
 from dockd.web.requests import guard_requests
@@ -47,8 +51,6 @@ if TYPE_CHECKING:  # at run time only where an S3 store is configured: see _buck
 _log = structlog.get_logger(__name__)
 
 DATABASE_FILE = "centre.sqlite"
-_READ_BUFFER_BYTES = 1024 * 1024
-_LEAVE_WITHIN_SECONDS = 15.0
 _SWEEP_SECONDS = 3600.0
 _BESIDE: web.AppKey[tuple[asyncio.Task[None], ...]] = web.AppKey("dockd_central_beside", tuple)
 
@@ -62,6 +64,8 @@ class ServedCentre:
     services: Services
     beside: tuple[asyncio.Task[None], ...]
     """What goes on beside answering. None of it ends by itself; one that has ended has failed."""
+    docks_url: str | None = None
+    """Where docks are served over TLS, as they reach it."""
 
 
 async def initialise_centre(
@@ -71,19 +75,24 @@ async def initialise_centre(
     database_url: str | None = None,
     database_password_file: str | None = None,
 ) -> PinnedStore:
-    """Make a centre in `folder`: database, keys, identity. Returns what docks must pin.
+    """Make a centre in `folder`: database, keys, identity, certificate authority. Returns what docks must pin.
 
-    With `database_url` the tables are made in that PostgreSQL, else in a new SQLite file. Raises CentreUnusable
-    when there is a centre already, or the database is another's; BadRequest for a bad store name;
-    DatabaseUnreachable.
+    A centre that has no authority is given one, and nothing else. With `database_url` the tables are made in that
+    PostgreSQL, else in a new SQLite file. Raises CentreUnusable when there is a centre already, or the database is
+    another's; BadRequest for a bad store name; DatabaseUnreachable.
     """
     config = CentreConfig(folder=str(folder), database_url=database_url, database_password_file=database_password_file)
+    if store is None and await asyncio.to_thread(lacks_authority, folder):
+        pinned = (await asyncio.to_thread(load_identity, folder)).pinned
+        await asyncio.to_thread(create_authority, folder, pinned.store, SystemClock().now())
+        return pinned
     await asyncio.to_thread(check_is_new, folder, store=store)
     database = _database(config)
     try:
         # Before the identity, which makes the folder a centre: a kill in between leaves no centre without a database.
         await database.open()
         pinned = await asyncio.to_thread(create_identity, folder, store=store)
+        await asyncio.to_thread(create_authority, folder, pinned.store, SystemClock().now())
         await claim_database(database, pinned, SystemClock())
     finally:
         await database.close()
@@ -105,6 +114,7 @@ async def _opened(
 ) -> AsyncIterator[tuple[Services, BucketService | None]]:
     folder = Path(config.folder)
     identity = await asyncio.to_thread(load_identity, folder)
+    authority = await asyncio.to_thread(load_authority, folder)
     async with contextlib.AsyncExitStack() as stack:
         database = await asyncio.to_thread(_existing_database, config)
         stack.push_async_callback(database.close)
@@ -134,6 +144,14 @@ async def _opened(
             bucket=bucket.records if bucket else None,
             lists=ListImport(database, clock),
             rollout=RolloutQueries(database, clock),
+            enrolment=Enrolment(
+                database,
+                authority,
+                identity.pinned,
+                clock,
+                certificate_lifetime=timedelta(days=config.certificate_days),
+            ),
+            ownership=Ownership(database),
         )
         yield services, bucket
 
@@ -185,30 +203,17 @@ async def serving_centre(
     Raises CentreUnusable, DatabaseUnreachable, PortInUse.
     """
     app = build_centre(config, clock=clock, store_config=store_config)
-    async with serving_app(app, config.host, config.port) as port:
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        yield ServedCentre(f"http://{host}:{port}", port, app[SERVICES], app[_BESIDE])
-
-
-@asynccontextmanager
-async def serving_app(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
-    """Serve `app` as a centre is served; yields the port. Raises PortInUse."""
-    runner = web.AppRunner(
-        app,
-        access_log_class=_AccessLog,
-        read_bufsize=_READ_BUFFER_BYTES,
-        lingering_time=0.0,  # unread_body_middleware does it, and ends when the other side leaves
-        shutdown_timeout=_LEAVE_WITHIN_SECONDS,
-    )
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise PortInUse(f"The centre cannot listen on {host} port {port}: {error.strerror}.") from error
-        yield int(runner.addresses[0][1])
-    finally:
-        await runner.cleanup()
+    async with contextlib.AsyncExitStack() as stack:
+        door = await DocksDoor.open(config) if config.docks_host is not None else None
+        runner = await stack.enter_async_context(prepared(app))
+        port = await listen(runner, config.host, config.port)
+        url, docks_url, beside = f"http://{in_url(config.host)}:{port}", None, app[_BESIDE]
+        if door is not None:
+            docks_port = await listen(runner, door.host, config.docks_port, door.context)
+            docks_url = config.docks_url or f"https://{in_url(door.host)}:{docks_port}"
+            stack.push_async_callback(door.close)
+            beside = (*beside, door.keep_certificate_fresh())
+        yield ServedCentre(url, port, app[SERVICES], beside, docks_url)
 
 
 async def run_centre(config: CentreConfig, *, store_config: StoreConfig = FOLDER_STORE) -> None:
@@ -222,7 +227,7 @@ async def run_centre(config: CentreConfig, *, store_config: StoreConfig = FOLDER
         loop.add_signal_handler(number, _ask_to_stop, asked_to_stop)
     try:
         async with serving_centre(config, store_config=store_config) as served:
-            _log.info("centre_serving", url=served.url, store=served.services.identity.store)
+            _log.info("centre_serving", url=served.url, docks=served.docks_url, store=served.services.identity.store)
             systemd_notify.notify(systemd_notify.READY)
             watchdog = asyncio.create_task(systemd_notify.report_alive(served.services.clock), name="watchdog")
             try:
@@ -330,14 +335,3 @@ async def _sweep(services: Services) -> None:
 def _ask_to_stop(asked: asyncio.Future[None]) -> None:
     if not asked.done():
         asked.set_result(None)
-
-
-class _AccessLog(AbstractAccessLogger):
-    """One line for each answer, without the query: a part's address is a permission."""
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        self.logger.info("%s %s %s %.3f s", request.method, request.path, response.status, time)
-
-    @property
-    def enabled(self) -> bool:
-        return bool(self.logger.isEnabledFor(20))

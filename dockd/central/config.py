@@ -11,14 +11,21 @@ from dockd.section import Section
 from dockd.web.requests import LOOPBACK_NAMES, host_name, is_loopback
 
 HostText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
+HttpsText = Annotated[str, StringConstraints(max_length=500, pattern=r"^https://[A-Za-z0-9.:\[\]_-]+$")]
 UrlText = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[A-Za-z0-9.:\[\]_-]+$")]
 
 DEFAULT_PORT = 8490
+DEFAULT_DOCKS_PORT = 8491
 GIBIBYTE = 1024**3
 
 
 class CentreConfig(Section):
-    """The `[central]` section. There is no sign-in yet: whoever reaches the address may read and add footage."""
+    """The `[central]` section.
+
+    People's pages are plain HTTP, on loopback unless something else is asked for. Docks have an address of their own,
+    over TLS with certificates on both sides; without `docks_host` docks come to the same address as people and are not
+    asked who they are.
+    """
 
     folder: str = Field(
         min_length=1, description="Folder made by `dockd central init`: keys, database, footage and manifests."
@@ -47,21 +54,45 @@ class CentreConfig(Section):
         le=600,
         description="A statement that runs longer is ended by PostgreSQL; the answer is: later.",
     )
-    host: HostText = Field(default="127.0.0.1", description="Address the centre listens on.")
+    host: HostText = Field(
+        default="127.0.0.1", description="Address for people's pages and, without `docks_host`, for docks; plain HTTP."
+    )
     port: int = Field(
         default=DEFAULT_PORT, ge=0, le=65535, description="TCP port of the centre; 0 lets the system choose one."
     )
     allow_other_hosts: bool = Field(
         default=False,
         description=(
-            "Permit a `host` other than loopback. Docks and people are not authenticated yet: only behind "
-            "something that does it, or inside a network where everyone may read and add footage."
+            "Permit a `host` other than loopback. It is plain HTTP: only behind something that ends TLS, or inside a "
+            "network where everyone may read along. Docks are not asked who they are there: set `docks_host`."
         ),
     )
     allowed_hosts: tuple[HostText, ...] = Field(
         default=(),
         strict=False,
         description="Names, without port, under which docks and browsers may reach it, besides loopback and `host`.",
+    )
+    docks_host: HostText | None = Field(
+        default=None,
+        description="Address on which enrolled docks are served over TLS (`0.0.0.0` for all). Without it there is no "
+        "such service. With it, docks' facts and footage are taken there only.",
+    )
+    docks_port: int = Field(default=DEFAULT_DOCKS_PORT, ge=0, le=65535, description="TCP port for docks.")
+    docks_url: HttpsText | None = Field(
+        default=None,
+        description="How docks reach that address, such as `https://centre.example:8491`: in tokens, in part "
+        "addresses, and a name of the centre's certificate.",
+    )
+    docks_names: tuple[HostText, ...] = Field(
+        default=(),
+        strict=False,
+        description="More names and addresses for the centre's certificate, for docks that reach it in another way.",
+    )
+    certificate_days: int = Field(
+        default=90,
+        ge=1,
+        le=825,
+        description="How long a dock's certificate is good. Docks renew it by themselves when a third is left.",
     )
     public_url: UrlText | None = Field(
         default=None,
@@ -100,14 +131,21 @@ class CentreConfig(Section):
     def _other_addresses_are_meant(self) -> CentreConfig:
         if not is_loopback(self.host) and not self.allow_other_hosts:
             raise ValueError(
-                f"host {self.host!r} can be reached from other machines and nobody is asked who they are yet; "
-                "set allow_other_hosts = true if that is meant, or use 127.0.0.1"
+                f"host {self.host!r} can be reached from other machines, in plain HTTP; docks have docks_host for "
+                "that, over TLS. Set allow_other_hosts = true if it is meant, or use 127.0.0.1"
             )
         return self
 
     @property
+    def certificate_names(self) -> frozenset[str]:
+        """Every name and address that the centre's TLS certificate is good for."""
+        outside = host_name(self.docks_url.partition("://")[2]) if self.docks_url else None
+        named = {self.docks_host or "", *self.docks_names, outside or ""}
+        return frozenset(LOOPBACK_NAMES | named) - {"", "0.0.0.0", "::"}  # noqa: S104 - what is left out
+
+    @property
     def served_names(self) -> frozenset[str]:
         """Every host name that the centre answers to."""
-        names = LOOPBACK_NAMES | {self.host} | set(self.allowed_hosts)
+        names = self.certificate_names | {self.host} | set(self.allowed_hosts)
         outside = host_name(self.public_url.partition("://")[2]) if self.public_url else None
         return names | {outside} if outside else names

@@ -31,7 +31,7 @@ from dockd.rules.receipts import PinnedStore, receipt_bytes
 
 PINNED_FILE = "pinned-store.json"
 PUBLIC_KEY_FILE = "receipt-key.pub.pem"
-_KEYS = "keys"
+KEYS_FOLDER = "keys"
 _PRIVATE_KEY_FILE = "receipt-key.pem"
 _SECRET_FILE = "address-secret"  # noqa: S105 - a file's name
 _SECRET_BYTES = 32
@@ -101,11 +101,11 @@ def create_identity(folder: Path, *, store: str | None = None) -> PinnedStore:
 
 def load_identity(folder: Path) -> Identity:
     """Return the identity kept in `folder`. Blocking. Raises CentreUnusable."""
-    private_file = folder / _KEYS / _PRIVATE_KEY_FILE
+    private_file = folder / KEYS_FOLDER / _PRIVATE_KEY_FILE
     try:
         pinned = PinnedStore.model_validate_json((folder / PINNED_FILE).read_bytes())
-        pem = _read_private(private_file)
-        secret = _read_private(folder / _KEYS / _SECRET_FILE)
+        pem = read_private(private_file)
+        secret = read_private(folder / KEYS_FOLDER / _SECRET_FILE)
     except FileNotFoundError as error:
         raise CentreUnusable(f"{folder} is not a centre: {error.filename} is missing.") from error
     except OSError as error:
@@ -119,12 +119,12 @@ def load_identity(folder: Path) -> Identity:
     if not isinstance(private, Ed25519PrivateKey) or _pinned(pinned.store, private) != pinned:
         raise CentreUnusable(f"{private_file} is not the key that {PINNED_FILE} names.")
     if len(secret) != _SECRET_BYTES:
-        raise CentreUnusable(f"{folder / _KEYS / _SECRET_FILE} is damaged.")
+        raise CentreUnusable(f"{folder / KEYS_FOLDER / _SECRET_FILE} is damaged.")
     return Identity(pinned, secret, private)
 
 
 def _write_identity(folder: Path, store: str) -> PinnedStore:
-    keys = make_folders(folder, _KEYS)
+    keys = make_folders(folder, KEYS_FOLDER)
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -150,7 +150,7 @@ def _pinned(store: str, private: Ed25519PrivateKey) -> PinnedStore:
     return PinnedStore(store=store, key=key, public_key=base64.b64encode(raw).decode("ascii"))
 
 
-def _read_private(path: Path) -> bytes:
+def read_private(path: Path) -> bytes:
     """Return the file's bytes. Raises CentreUnusable when others may read it, OSError."""
     with path.open("rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)

@@ -59,6 +59,46 @@ MANIFEST_DIFFERS = ProblemKind(
 )
 BODY_DIFFERS = ProblemKind("body-differs", 400, "Body differs", "the bytes have not the digest that the header names")
 
+# --- who is asking ------------------------------------------------------------------------------
+TLS_REQUIRED = ProblemKind(
+    "tls-required", 403, "TLS required", "docks are served over TLS only, at the address that their token named"
+)
+CERTIFICATE_REQUIRED = ProblemKind(
+    "certificate-required", 403, "Certificate required", "the dock showed no certificate; enrol it"
+)
+CERTIFICATE_UNKNOWN = ProblemKind(
+    "certificate-unknown", 403, "Certificate unknown", "the certificate is not on record here; enrol the dock again"
+)
+CERTIFICATE_EXPIRED = ProblemKind(
+    "certificate-expired", 403, "Certificate expired", "the dock's certificate is too old; enrol the dock again"
+)
+CERTIFICATE_REVOKED = ProblemKind(
+    "certificate-revoked", 403, "Certificate revoked", "the dock's certificate was withdrawn at the centre"
+)
+CERTIFICATE_KINDS = (CERTIFICATE_REQUIRED, CERTIFICATE_UNKNOWN, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED)
+"""What a caller may be told who is not known to be a dock of this centre, or no longer."""
+NOT_YOURS = ProblemKind("not-yours", 403, "Not this dock's", "a dock reads and writes only what is its own")
+NOT_FOR_DOCKS = ProblemKind("not-for-docks", 403, "Not for docks", "this is for people, at the centre's other address")
+
+# --- enrolment ----------------------------------------------------------------------------------
+TOKEN_UNKNOWN = ProblemKind(
+    "token-unknown", 409, "Token unknown", "this centre gave no such token, or somebody changed it"
+)
+TOKEN_USED = ProblemKind("token-used", 409, "Token used", "the token has enrolled a dock already; ask for a new one")
+TOKEN_EXPIRED = ProblemKind("token-expired", 409, "Token expired", "the token is too old; ask for a new one")
+TOKEN_OF_OTHER_DOCK = ProblemKind(
+    "token-of-other-dock", 409, "Token of another dock", "the token was given for another dock"
+)
+DOCK_KNOWN = ProblemKind(
+    "dock-known", 409, "Dock known", "a dock of this name is known; invite it by name (`--dock`) to enrol it again"
+)
+BAD_KEY_REQUEST = ProblemKind(
+    "bad-key-request", 422, "Bad certificate request", "the request is not signed with its own P-256 key"
+)
+NO_AUTHORITY = ProblemKind(
+    "no-authority", 409, "No certificate authority", "this centre cannot enrol docks; `dockd central init` mends it"
+)
+
 CENTRE_KINDS = (
     GAP,
     FORK,
@@ -84,4 +124,18 @@ CENTRE_KINDS = (
     BAD_NAME,
     MANIFEST_DIFFERS,
     BODY_DIFFERS,
+    TLS_REQUIRED,
+    CERTIFICATE_REQUIRED,
+    CERTIFICATE_UNKNOWN,
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_REVOKED,
+    NOT_YOURS,
+    NOT_FOR_DOCKS,
+    TOKEN_UNKNOWN,
+    TOKEN_USED,
+    TOKEN_EXPIRED,
+    TOKEN_OF_OTHER_DOCK,
+    DOCK_KNOWN,
+    BAD_KEY_REQUEST,
+    NO_AUTHORITY,
 )

@@ -6,8 +6,8 @@ seen by those who look at the schema as a whole.
 
 from __future__ import annotations
 
-from dockd.central import centre_facts, tables
+from dockd.central import centre_facts, enrolment_tables, tables
 
 METADATA = tables.METADATA
-AREAS = (tables, centre_facts)
+AREAS = (tables, centre_facts, enrolment_tables)
 """The modules that own tables."""

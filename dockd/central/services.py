@@ -9,10 +9,12 @@ from aiohttp import web
 
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
+from dockd.central.enrolment import Enrolment
 from dockd.central.fact_intake import FactIntake
 from dockd.central.identity import Identity
 from dockd.central.manifests import Manifests
 from dockd.central.order_waits import OrderWaits
+from dockd.central.ownership import Ownership
 from dockd.central.places.importing import ListImport
 from dockd.central.places.rollout import RolloutQueries
 from dockd.central.queries import Queries
@@ -39,12 +41,15 @@ class Services:
     waits: OrderWaits
     lists: ListImport
     rollout: RolloutQueries
+    enrolment: Enrolment
+    ownership: Ownership
     bucket: BucketRecords | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def origin_of(self, request: web.Request) -> str:
         """How whoever asks reaches this centre, for addresses in the answer."""
-        return self.config.public_url or f"{request.scheme}://{request.host}"
+        known = self.config.docks_url if request.secure else self.config.public_url
+        return known or f"{request.scheme}://{request.host}"
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("dockd_central_services", Services)

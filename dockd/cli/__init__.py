@@ -32,6 +32,7 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "run": Verb("dockd.cli.run:run", "Run this dock: take cameras, secure their footage, make them ready."),
+    "enrol": Verb("dockd.cli.enrol:enrol", "Give this dock its identity at the centre, for a token."),
     "central": Verb("dockd.cli.central:central", "Run the centre: take footage from docks, prove it, sign receipts."),
     "demo": Verb("dockd.cli.demo:demo", "Run a centre and a dock with simulated cameras, to watch it work."),
     "status": Verb("dockd.cli.status:status", "Show what every bay of a running dock is doing."),

@@ -12,6 +12,7 @@ import click
 from dockd.central.app import initialise_centre, open_services, run_centre, run_verifiers
 from dockd.central.identity import PINNED_FILE, PUBLIC_KEY_FILE
 from dockd.central.postgres import check_address
+from dockd.cli.central_docks import docks, invite
 from dockd.cli.central_import import import_list
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
@@ -38,6 +39,8 @@ def central() -> None:
 
 
 central.add_command(import_list)
+central.add_command(invite)
+central.add_command(docks)
 
 
 @central.command("init")
@@ -59,7 +62,10 @@ central.add_command(import_list)
     help="File with its password, mode 0600.",
 )
 def init(folder: Path, store: str | None, database_url: str | None, database_password_file: Path | None) -> None:
-    """Make a centre: store id, receipt key, database. An existing one is never changed."""
+    """Make a centre: store id, receipt key, certificate authority, database.
+
+    An existing one is never changed, but is given an authority for docks' certificates when it has none.
+    """
     if database_password_file is not None and database_url is None:
         raise click.UsageError("--database-password-file is given without --database-url.")
     pinned = asyncio.run(
@@ -75,6 +81,9 @@ def init(folder: Path, store: str | None, database_url: str | None, database_pas
         click.echo("Its tables are in PostgreSQL: put the same database_url under [central] in its configuration.")
     click.echo(f"Docks pin what is in {folder / PINNED_FILE}:")
     click.echo(f'\n[centre]\nstore = "{pinned.store}"\nkey = "{pinned.key}"\npublic_key = "{pinned.public_key}"\n')
+    click.echo(
+        "A dock on another machine is enrolled instead: set docks_host and docks_url, then `dockd central invite`."
+    )
     click.echo(f"{folder / PUBLIC_KEY_FILE} checks receipts with openssl. Keep a copy of {folder / 'keys'}.")
 
 
@@ -84,8 +93,8 @@ def run(config_file: Path) -> None:
     """Serve docks and pages until stopped."""
     config = load_central_config(config_file)
     start_logging(config.log)
-    if config.central.allow_other_hosts:
-        click.echo("Nobody is asked who they are: whoever reaches this address may read and add footage.", err=True)
+    if config.central.allow_other_hosts and config.central.docks_host is None:
+        click.echo("Docks are not asked who they are: whoever reaches this address may add footage.", err=True)
     asyncio.run(run_centre(config.central, store_config=config.store))
 
 

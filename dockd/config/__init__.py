@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from dockd.central.config import CentreConfig as CentralSection
 from dockd.central.stores.s3.config import StoreConfig
@@ -33,10 +33,12 @@ __all__ = [
     "DRIVERS_GROUP",
     "CentralConfig",
     "DockConfig",
+    "EnrolmentConfig",
     "config_text",
     "driver_names",
     "load_central_config",
     "load_dock_config",
+    "load_enrolment_config",
 ]
 
 DRIVERS_GROUP = "dockd.drivers"
@@ -62,6 +64,34 @@ class DockConfig(Section):
     )
 
 
+class _CentreBeforeEnrolment(BaseModel):
+    """What of `[centre]` counts before there is an enrolment."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    enrolment_folder: str | None = Field(default=None, min_length=1)
+
+
+class EnrolmentConfig(BaseModel):
+    """What enrolling a dock needs of its file; the rest may be incomplete until it is done."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    dock: DockSection
+    centre: _CentreBeforeEnrolment = Field(default=_CentreBeforeEnrolment())
+
+    @property
+    def is_folder_named(self) -> bool:
+        """Whether the file says where the enrolment is kept."""
+        return self.centre.enrolment_folder is not None
+
+    @property
+    def folder(self) -> Path:
+        """Where the enrolment is kept: as the file says, or a folder beside the journal."""
+        named = self.centre.enrolment_folder
+        return Path(named) if named is not None else Path(self.dock.state_folder) / "centre"
+
+
 class CentralConfig(Section):
     """Everything a centre is told."""
 
@@ -78,6 +108,14 @@ def driver_names() -> tuple[str, ...]:
 def load_dock_config(path: Path, environ: Mapping[str, str] = os.environ) -> DockConfig:
     """Read, check and return a dock's configuration. Raises ConfigInvalid listing every mistake with its line."""
     return read_config(path, DockConfig, environ, driver_names=driver_names())
+
+
+def load_enrolment_config(path: Path, environ: Mapping[str, str] = os.environ) -> EnrolmentConfig:
+    """Read what enrolling needs of a dock's configuration. Raises ConfigInvalid listing every mistake in that."""
+    mine = {
+        name: value for name, value in environ.items() if name in ("DOCKD_DOCK__ID", "DOCKD_CENTRE__ENROLMENT_FOLDER")
+    }
+    return read_config(path, EnrolmentConfig, mine, driver_names=driver_names())
 
 
 def load_central_config(path: Path, environ: Mapping[str, str] = os.environ) -> CentralConfig:

@@ -28,6 +28,7 @@ from dockd.dock.centre_wire import open_http_session
 from dockd.dock.desk import DeskParts, DockDesk
 from dockd.dock.disk import Disk
 from dockd.dock.driver_context import NoPortEvents, SessionDriverContext
+from dockd.dock.enrolment_renewal import open_certificate
 from dockd.dock.eviction import sweep_leftovers
 from dockd.dock.hotplug import UsbWatcher
 from dockd.dock.issuing import Issuing
@@ -141,13 +142,19 @@ async def _opened(
         await staging.open()
         await sweep_leftovers(journal, staging)
         registry = DriverRegistry.load(settings.drivers)
-        client = CentreClient(await stack.enter_async_context(open_http_session()), settings.centre.url, dock_id, clock)
+        certificate = open_certificate(settings.centre, dock_id, clock)
+        http = await stack.enter_async_context(open_http_session())
+        tls = certificate.context if certificate is not None else None
+        client = CentreClient(http, settings.centre.url, dock_id, clock, tls=tls)
         await journal.append(facts.DockStarted(version=__version__, public_key=key.public_key))
         stack.push_async_callback(_journal_stop, journal)
         parts = _Parts(settings, clock, journal, key, staging, registry, client, privilege)
         await parts.sign_chain("start")  # also over what a kill left without a checkpoint
         page_url = await stack.enter_async_context(_page(parts.desk, settings.kiosk))
-        yield RunningDock(page_url, parts.desk, journal, staging), parts.services()
+        services = parts.services()
+        if certificate is not None:
+            services["certificate"] = partial(certificate.keep_fresh, client)
+        yield RunningDock(page_url, parts.desk, journal, staging), services
 
 
 async def _journal_stop(journal: Journal) -> None:
@@ -205,6 +212,7 @@ class _Parts:
             check_port=self._check_port,
             admit=self._admit,
             context_for=self._context_for,
+            check_agrees=self._reporter.check_agrees,
             sign_chain=self._signer.sign,
         )
         self._bays = Bays(self._bay_map.bay_of, lambda bay, port: Session(session_services, bay, port), board.know)

@@ -65,9 +65,10 @@ def check_answer(answer: Answer, now: datetime) -> bytes:
         raise CentreUnavailable(
             f"The centre is busy or has a fault (HTTP {status}).", retry_after_seconds=later_seconds
         )
-    if status in _ACCESS:
-        raise CentreUnavailable(f"The centre does not let this dock in (HTTP {status}).")
     problem = _problem(answer) if 400 <= status < 500 else None
+    if status in _ACCESS:
+        why = f": {problem.detail}"[:1500] if problem is not None and problem.detail else "."
+        raise CentreUnavailable(f"The centre does not let this dock in (HTTP {status}){why}")
     if problem is None:
         raise CentreUnavailable(f"What answers at the centre's address is not the centre (HTTP {status}).")
     reason = f"The centre refuses: {problem.title} {problem.detail}".strip()

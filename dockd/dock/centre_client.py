@@ -8,18 +8,21 @@ Speaks `dockd.wire` and returns parsed values; what the centre says of a recordi
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 import aiohttp
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from dockd.clock import Clock
 from dockd.dock.centre_answers import Answer
 from dockd.dock.centre_wire import LARGE_ANSWER_BYTES, CentreWire, Reachability
-from dockd.errors import CentreUnavailable
+from dockd.dock.enrolment_files import EnrolmentFolder
+from dockd.errors import CentreUnavailable, ConfigInvalid
 from dockd.model.canonical import digest_of_bytes
 from dockd.model.facts import RecordedFact
 from dockd.model.ids import Digest, DockId
@@ -27,6 +30,7 @@ from dockd.model.recording import Receipt
 from dockd.model.value import IdText, ShortText, Value
 from dockd.rules.receipts import PinnedStore
 from dockd.section import Section
+from dockd.wire.enrolment import DockCertificate, RenewalRequest
 from dockd.wire.messages import (
     Claim,
     ClaimAnswer,
@@ -50,12 +54,45 @@ _TRANSPORT_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "
 
 
 class CentreConfig(Section):
-    """The `[centre]` section: where the centre is, and what was pinned at enrolment."""
+    """The `[centre]` section: where the centre is, and what was pinned at enrolment.
 
+    An enrolled dock has only `enrolment_folder` here. The rest is for a centre on the same machine.
+    """
+
+    enrolment_folder: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="Folder that `dockd enrol` fills: the centre's CA, this dock's TLS key and certificate, and the "
+        "four values below, which are read from it. Writable for the daemon, which renews the certificate.",
+    )
+    renewal_check_seconds: float = Field(
+        default=3600.0,
+        ge=0.1,
+        le=86_400.0,
+        description="How often an enrolled dock looks whether its certificate is due for renewal (a third of its "
+        "time left).",
+    )
     url: UrlText = Field(description="Address of the centre, without `/api/v1`.")
     store: IdText = Field(description="Id of the central store; a receipt that names another clears nothing.")
     key: IdText = Field(description="Name of the key that signs the store's receipts.")
     public_key: ShortText = Field(description="The receipt key's public half: Ed25519, 32 bytes in base64.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pinned_at_enrolment(cls, given: object) -> object:
+        """Take what is not written here from the enrolment. Raises ValueError in words."""
+        if not isinstance(given, dict) or not isinstance(given.get("enrolment_folder"), str):
+            return given
+        try:
+            pinned = EnrolmentFolder(Path(given["enrolment_folder"])).pinned()
+        except ConfigInvalid as error:
+            raise ValueError(f"{error.what} {error.action}") from None
+        found = pinned.model_dump(include={"url", "store", "key", "public_key"})
+        for name in ("store", "key", "public_key"):
+            if name in given and given[name] != found[name]:
+                raise ValueError(f"{name} is not the one that was pinned at enrolment; leave it out")
+        return {**found, **given}
 
     @property
     def pinned(self) -> PinnedStore:
@@ -66,8 +103,16 @@ class CentreConfig(Section):
 class CentreClient:
     """One dock's view of its centre."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, dock: DockId, clock: Clock) -> None:
-        self._wire = CentreWire(session, url, clock)
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        dock: DockId,
+        clock: Clock,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._wire = CentreWire(session, url, clock, tls=tls)
         self._dock = dock
         self._dock_path = f"/api/v1/docks/{_segment(dock)}"
 
@@ -79,6 +124,12 @@ class CentreClient:
     async def describe(self) -> StoreDescription:
         """Who answers there. Raises CentreUnavailable."""
         return await self._wire.ask("GET", "/api/v1/store", StoreDescription)
+
+    async def renew_certificate(self, request_pem: str) -> DockCertificate:
+        """The next certificate over the key in this PKCS#10 request. Raises CentreUnavailable, CentreRefused."""
+        return await self._wire.ask(
+            "POST", f"{self._dock_path}/certificate", DockCertificate, body=RenewalRequest(request=request_pem)
+        )
 
     async def facts_head(self) -> FactsTaken:
         """The last fact of this dock that the centre durably holds. Raises CentreUnavailable, CentreRefused."""

@@ -7,6 +7,7 @@ told by `CentreUnavailable`; nothing here ever turns a network fault into a refu
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from yarl import URL
 
 from dockd.clock import Clock
 from dockd.dock.centre_answers import Answer, check_answer
+from dockd.dock.centre_tls import tls_words
 from dockd.errors import CentreRefused, CentreUnavailable
 from dockd.model.value import Value
 
@@ -90,10 +92,13 @@ class _Question:
 
 
 class CentreWire:
-    """Sends requests to one centre. `base_url` is its address without `/api/v1`."""
+    """Sends requests to one centre. `base_url` is its address without `/api/v1`, `tls` how it is spoken to."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, clock: Clock) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, clock: Clock, *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._session = session
+        self._tls = tls
         self._base = URL(base_url.rstrip("/") + "/")
         self._clock = clock
         self._quick_wait = wait_random_exponential(multiplier=0.2, max=_LONGEST_QUICK_WAIT_SECONDS)
@@ -141,13 +146,15 @@ class CentreWire:
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_ANSWER_SECONDS)
         try:
-            async with self._session.get(self.url(path), allow_redirects=False, timeout=timeout) as response:
+            async with self._session.get(
+                self.url(path), allow_redirects=False, timeout=timeout, ssl=self._tls_for(self._base)
+            ) as response:
                 if response.status != 200:
                     check_answer(await _read(response, SMALL_ANSWER_BYTES), self._clock.now())
                     raise CentreUnavailable(f"The centre answered HTTP {response.status} to a request for content.")
                 yield response.content.iter_chunked(chunk_bytes)
         except _NETWORK_FAULTS as error:
-            raise _lost(error) from error
+            raise self._lost(error) from error
 
     async def put_stream(
         self, url: str, headers: Mapping[str, str], chunks: AsyncIterator[bytes], *, seconds: float
@@ -164,13 +171,18 @@ class CentreWire:
             if target.scheme not in ("http", "https"):
                 raise CentreUnavailable("The centre gives an address for a part that is not HTTP.")
             async with self._session.put(
-                target, data=chunks, headers=headers, allow_redirects=False, timeout=timeout
+                target,
+                data=chunks,
+                headers=headers,
+                allow_redirects=False,
+                timeout=timeout,
+                ssl=self._tls_for(target),
             ) as response:
                 return await _read(response, SMALL_ANSWER_BYTES)
         except ValueError as error:
             raise CentreUnavailable(f"The centre gives an unusable address for a part: {error}") from error
         except _NETWORK_FAULTS as error:
-            raise _lost(error) from error
+            raise self._lost(error) from error
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
         """The address of `path` (already encoded, beginning with `/`) at this centre."""
@@ -187,10 +199,11 @@ class CentreWire:
                 headers=question.headers,
                 allow_redirects=False,
                 timeout=timeout,
+                ssl=self._tls_for(question.url),
             ) as response:
                 answer = await _read(response, question.limit_bytes)
         except _NETWORK_FAULTS as error:
-            raise _lost(error) from error
+            raise self._lost(error) from error
         return check_answer(answer, self._clock.now())
 
     async def _tried(self, once: Callable[[], Awaitable[R]]) -> R:
@@ -213,6 +226,16 @@ class CentreWire:
         self.reachability.answered()
         return answer
 
+    def _tls_for(self, url: URL) -> ssl.SSLContext | bool:
+        """The centre's own context for the centre alone; an object store elsewhere is judged by the host's CAs."""
+        return self._tls if self._tls is not None and url.origin() == self._base.origin() else True
+
+    def _lost(self, error: BaseException) -> CentreUnavailable:
+        if isinstance(error, TimeoutError):
+            return CentreUnavailable("The centre does not answer in time.")
+        words = tls_words(error) if self._tls is not None else None
+        return CentreUnavailable(words or f"The centre cannot be reached ({type(error).__name__}).")
+
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after_seconds if isinstance(error, CentreUnavailable) else None
@@ -231,12 +254,6 @@ def _parse(raw: bytes, answer_type: type[M]) -> M:
         raise CentreUnavailable(
             f"The centre's answer is not a {answer_type.__name__} ({error.error_count()} mistakes)."
         ) from error
-
-
-def _lost(error: BaseException) -> CentreUnavailable:
-    if isinstance(error, TimeoutError):
-        return CentreUnavailable("The centre does not answer in time.")
-    return CentreUnavailable(f"The centre cannot be reached ({type(error).__name__}).")
 
 
 async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> Answer:

@@ -196,7 +196,8 @@ class Docking:
                 await self._services.clock.sleep(_SECURING_PAUSE_SECONDS)
 
     async def wipe(self) -> None:
-        """WIPING: erase what is cleared; keep the rest with its reason."""
+        """WIPING: erase what is cleared; keep the rest with its reason. Raises RecordsDiffer before anything else."""
+        self._services.check_agrees()
         eraser = Eraser(
             journal=self._services.journal,
             storage=self._camera.storage,

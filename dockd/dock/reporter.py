@@ -2,8 +2,9 @@
 
 Begins where the centre's record of this dock ends. When the two records disagree (the dock was restored
 from an old image, or somebody changed one of them) it stops handing over facts and says so: neither
-record is changed to fit the other. Heartbeats go on. Nothing here waits for the centre: the journal
-keeps everything until it has been taken.
+record is changed to fit the other. Until that is mended no card is erased and no camera becomes ready (`check_agrees`):
+what such a dock does would stand in no record that anybody believes. Heartbeats go on. Nothing here waits for the
+centre: the journal keeps everything until it has been taken.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pydantic import Field
 
 from dockd.clock import Clock
 from dockd.dock.uploader import Changes
-from dockd.errors import CentreRefused, CentreUnavailable
+from dockd.errors import CentreRefused, CentreUnavailable, RecordsDiffer
 from dockd.model.facts import RecordedFact
 from dockd.model.ids import GENESIS, Digest
 from dockd.section import Section
@@ -31,6 +32,8 @@ _log = structlog.get_logger(__name__)
 _DICE = random.SystemRandom()
 _BATCH_BYTES = 512 * 1024
 _CHAIN_DIFFERS = frozenset({"gap", "fork", "rewrite"})
+_KEY_DIFFERS = frozenset({"other-key", "bad-signature"})
+"""The centre holds the dock to the signing key that it announced first; a restored or copied dock may have another."""
 
 
 class ReporterConfig(Section):
@@ -78,10 +81,6 @@ class ReportedCentre(Protocol):
         """Heartbeat."""
 
 
-class _RecordsDiffer(Exception):
-    """The centre's record of this dock is not a beginning of ours; the words say how."""
-
-
 class Reporter:
     """Runs in the root task group; `run` never returns."""
 
@@ -102,6 +101,7 @@ class Reporter:
         self._status = status
         self._jitter = jitter
         self._words: str | None = None
+        self._contradiction: str | None = None
         self._facts_at_centre = 0
 
     @property
@@ -113,6 +113,11 @@ class Reporter:
     def stopped_words(self) -> str | None:
         """Why facts are no longer handed over, in words for staff; None while they are."""
         return self._words
+
+    def check_agrees(self) -> None:
+        """Raise RecordsDiffer while the centre's record of this dock, or of its key, is known to be another one."""
+        if self._contradiction is not None:
+            raise RecordsDiffer(self._contradiction)
 
     async def run(self) -> None:
         """Report for ever. Ends only by cancellation, or with an error that must end the program."""
@@ -136,16 +141,17 @@ class Reporter:
                     await self._agree_on_start()
                     while True:
                         await self._hand_over()
+                        self._agreed()
                         failures = 0
                         if not await self._is_changed(changes):
                             await self._agree_on_start()  # a centre restored from a backup has forgotten some
-                except _RecordsDiffer as difference:
-                    self._stop(str(difference))
+                except RecordsDiffer as difference:
+                    self._stop(difference.what)
                     await self._clock.sleep(self._config.recheck_seconds)
                 except CentreRefused as refused:
                     failures += 1
-                    if refused.refusal not in _CHAIN_DIFFERS:
-                        _log.warning("facts_refused", why=refused.what)
+                    if refused.refusal not in _CHAIN_DIFFERS:  # those are looked into at once, above
+                        self._refused(refused)
                     await self._clock.sleep(self._pause_seconds(failures, None))
                 except CentreUnavailable as error:
                     failures += 1
@@ -164,20 +170,20 @@ class Reporter:
             await asyncio.gather(news, due, return_exceptions=True)
 
     async def _agree_on_start(self) -> None:
-        """Find where the centre's record ends, and that it is a beginning of ours. Raises _RecordsDiffer."""
+        """Find where the centre's record ends, and that it is a beginning of ours. Raises RecordsDiffer."""
         taken = await self._client.facts_head()
         number, _ = self._journal.head
         if taken.number > number:
-            raise _RecordsDiffer(
+            raise RecordsDiffer(
                 f"The centre holds {taken.number} facts of this dock, the dock only {number}: "
                 "the dock was restored from an old copy."
             )
         if await self._hash_of(taken.number) != taken.head:
-            raise _RecordsDiffer(f"Fact {taken.number} of this dock is another one at the centre.")
+            raise RecordsDiffer(
+                f"Fact {taken.number} of this dock is another one at the centre: the dock was restored from an old "
+                "copy, or two computers work under its name."
+            )
         self._facts_at_centre = taken.number
-        if self._words is not None:
-            _log.info("facts_agree_again", number=taken.number)
-            self._words = None
 
     async def _hand_over(self) -> None:
         """Send everything that the centre does not have."""
@@ -198,13 +204,27 @@ class Reporter:
         full = min(2.0 ** min(failures, 12), self._config.longest_retry_seconds)
         return max(full * (0.5 + self._jitter() / 2), asked_seconds or 0.0)
 
+    def _agreed(self) -> None:
+        if self._words is not None:
+            _log.info("facts_agree_again", number=self._facts_at_centre)
+        self._words = self._contradiction = None
+
     def _stop(self, difference: str) -> None:
         words = (
-            f"{difference} No more facts are handed over until IT has decided which record is right. "
-            "Footage is still copied, verified and sent."
+            f"{difference} No more facts are handed over, and nothing is erased, until IT has decided which record is "
+            "right. Footage is still copied, verified and sent."
         )
         if words != self._words:
             _log.error("facts_differ", words=words)
+        self._words, self._contradiction = words, difference
+
+    def _refused(self, refused: CentreRefused) -> None:
+        if refused.refusal in _KEY_DIFFERS:
+            self._stop(refused.what)
+            return
+        words = f"The centre does not take this dock's facts: {refused.what} They are kept here. Tell IT."
+        if words != self._words:
+            _log.warning("facts_refused", why=refused.what)
         self._words = words
 
 

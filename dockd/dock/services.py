@@ -82,6 +82,8 @@ class DockServices:
     admit: Callable[[Port], Awaitable[None]]
     """Switch the device on. Raises ForbiddenDevice, CameraGone, DriverTimeout."""
     context_for: Callable[[Port, CameraThread], DriverContext]
+    check_agrees: Callable[[], None]
+    """Raises RecordsDiffer while the centre is known to contradict this dock's record."""
     sign_chain: Callable[[str], Awaitable[None]]
     """Write a signed checkpoint of the fact chain; the argument says why."""
 

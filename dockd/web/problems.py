@@ -29,6 +29,9 @@ _log = structlog.get_logger(__name__)
 JSON_CONTENT_TYPE = "application/json"
 MAXIMUM_MISTAKES_NAMED = 10
 _LINGER_SECONDS = 5.0
+_BODY_GRACE_SECONDS = 60.0
+_SLOWEST_BYTES_PER_SECOND = 16 * 1024
+"""Slower than that is not a bad line but somebody who holds connections open."""
 
 Model = TypeVar("Model", bound=BaseModel)
 WebHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -104,23 +107,28 @@ class Refusal(DockdError):
 
 
 async def read_bytes(request: web.Request, *, limit_bytes: int, content_types: Iterable[str]) -> bytes:
-    """Return the whole body, at most `limit_bytes`. Raises Refusal (415, 413, 400 `cut-off`)."""
+    """Return the whole body, at most `limit_bytes`. Raises Refusal (415, 413, 400 `cut-off`, 408)."""
     require_content_type(request, content_types)
     if request.content_length is not None and request.content_length > limit_bytes:
         raise _too_large(limit_bytes)
     body = bytearray()
+    expected_bytes = limit_bytes if request.content_length is None else request.content_length
+    seconds = _BODY_GRACE_SECONDS + expected_bytes / _SLOWEST_BYTES_PER_SECOND
     try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > limit_bytes:
-                raise _too_large(limit_bytes)
+        async with asyncio.timeout(seconds):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit_bytes:
+                    raise _too_large(limit_bytes)
+    except TimeoutError:
+        raise Refusal(TOO_SLOW, f"The body did not arrive within {seconds:.0f} s.") from None
     except (ClientPayloadError, ConnectionError, web.RequestPayloadError):
         raise Refusal(CUT_OFF, "The connection ended before the whole body had arrived.") from None
     return bytes(body)
 
 
 async def read_model(request: web.Request, model: type[Model], *, limit_bytes: int) -> Model:
-    """Return the JSON body as `model`. Raises Refusal (415, 413, 400, 422)."""
+    """Return the JSON body as `model`. Raises Refusal (415, 413, 400, 408, 422)."""
     body = await read_bytes(request, limit_bytes=limit_bytes, content_types=(JSON_CONTENT_TYPE,))
     return parse_model(model, body)
 

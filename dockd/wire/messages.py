@@ -18,6 +18,9 @@
 | `GET  /api/v1/recordings/{digest}/content` | | the bytes, Range allowed |
 | `GET  /api/v1/docks` · `…/{dock}/facts?after=&limit=` | | `DockList` · `FactBatch` |
 | `GET  /api/v1/sessions/{dock}/{session}/manifests/{name}` | | the bytes |
+| `GET  /api/v1/enrolment/authority` | | `enrolment.AuthorityCertificate` |
+| `POST /api/v1/enrolment` | `enrolment.EnrolmentRequest` | `enrolment.DockCertificate` |
+| `POST /api/v1/docks/{dock}/certificate` | `enrolment.RenewalRequest` | `enrolment.DockCertificate` |
 | `GET  /api/v1/rollout` | | `Rollout` (`wire/rollout.py`) |
 | `GET  /api/v1/rollout/sites?unit=` | | `UnitSites` |
 """

@@ -51,6 +51,7 @@ class UsbBays:
             check_port=lambda port: check_interfaces(port, UsbConfig()),
             admit=self.admit,
             context_for=lambda _port, _thread: pytest.fail("no driver may be asked"),
+            check_agrees=lambda: None,
             sign_chain=self.sign,
         )
         self.bays = Bays(lambda _path: BayId("1"), lambda bay, port: Session(self.services, bay, port))

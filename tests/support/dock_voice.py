@@ -80,6 +80,13 @@ class Reply:
         return str(self.json["code"])
 
 
+def refused(reply: Reply, code: str, *words: str) -> None:
+    """Asserts a refusal with this code, whose words say all of this."""
+    assert (reply.code, reply.status // 100) == (code, 4), reply.body
+    for one in words:
+        assert one in reply.json["detail"]
+
+
 class DockVoice:
     """One dock's calls to one centre."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from dockd import __version__
+from dockd.central.api.access import require_own_dock
 from dockd.central.api.answers import NO_STORE, download_headers, json_answer
 from dockd.central.api.route import LARGEST_NUMBER, IntegerValue, query_number
 from dockd.central.manifests import LARGEST_MANIFEST_BYTES
@@ -52,6 +53,7 @@ async def claim_recording(request: web.Request) -> web.StreamResponse:
     """A dock has verified bytes: receipt, or how to send them."""
     services = request.app[SERVICES]
     claim = await read_model(request, Claim, limit_bytes=CLAIM_LIMIT_BYTES)
+    require_own_dock(request, claim.dock)
     answer = await services.claims.claim(claim, services.origin_of(request))
     return json_answer(answer, status=200 if answer.receipt else 201)
 

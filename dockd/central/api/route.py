@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from dockd.web.problems import (
     CUT_OFF,
     INVALID_BODY,
     TOO_LARGE,
+    TOO_SLOW,
     WRONG_CONTENT_TYPE,
     ProblemKind,
     WebHandler,
@@ -32,7 +34,7 @@ Call = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
 LARGEST_NUMBER = 2**63 - 1
 
 _LATER = (refusals.STORE_FULL, refusals.STORE_SUSPECT, refusals.BUSY, refusals.DATABASE_AWAY)
-_BODY = (BAD_REQUEST, CUT_OFF, WRONG_CONTENT_TYPE, TOO_LARGE, INVALID_BODY)
+_BODY = (BAD_REQUEST, CUT_OFF, TOO_SLOW, WRONG_CONTENT_TYPE, TOO_LARGE, INVALID_BODY)
 _CAMERA_PATTERN = r"^[a-z0-9_]{1,32}:[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
 _INTEGER = re.compile(r"^(0|[1-9][0-9]{0,18})$")
 
@@ -70,6 +72,24 @@ class IntegerValue:
 
 
 ApiValue = TextValue | IntegerValue
+
+
+class Access(Enum):
+    """Whose a call is, where docks are served over TLS. A route that says nothing is closed to docks."""
+
+    ANYONE = "anyone, also without a certificate"
+    ANY_DOCK = "every enrolled dock"
+    OWN_DOCK = "the dock that its path names"
+    OWN_CLAIM = "the dock that its body names; the call itself compares"
+    OWN_UPLOAD = "a dock that claimed what the upload in its path is of"
+    OWN_CONTENT = "a dock that claimed the recording before the store had it"
+    PEOPLE = "people, never docks"
+
+    @property
+    def is_of_docks(self) -> bool:
+        """Whether a dock may ever make the call because it is one."""
+        return self not in (Access.ANYONE, Access.PEOPLE)
+
 
 DOCK = TextValue(ID_PATTERN, "the dock's name", "dock-7")
 SESSION = TextValue(ID_PATTERN, "the session's id", "s-20261122-0001")
@@ -112,6 +132,7 @@ class Route:
     method: str
     path: str
     call: Call
+    access: Access
     name: str
     summary: str
     answers: tuple[Answer, ...]
@@ -143,6 +164,7 @@ def api_route(
     headers: dict[str, TextValue] | None = None,
     body: JsonBody | BytesBody | None = None,
     problems: tuple[ProblemKind, ...] = (),
+    access: Access = Access.PEOPLE,
 ) -> Route:
     """A call below `/api/v1`, with the problems that every call of its kind may answer with."""
     has_input = bool(values or query or headers)
@@ -150,6 +172,7 @@ def api_route(
         method=method,
         path=f"/api/v1{path}",
         call=call,
+        access=access,
         name=call.__name__,
         summary=(call.__doc__ or "").strip(),
         answers=answers,
@@ -158,9 +181,32 @@ def api_route(
         headers=headers or {},
         body=body,
         problems=tuple(
-            dict.fromkeys((*((BAD_REQUEST,) if has_input else ()), *(_BODY if body else ()), *problems, *_LATER))
+            dict.fromkeys(
+                (
+                    *((BAD_REQUEST,) if has_input else ()),
+                    *(_BODY if body else ()),
+                    *problems,
+                    *refusals_at_the_door(access, is_reading=method == "GET"),
+                    *_LATER,
+                )
+            )
         ),
     )
+
+
+def refusals_at_the_door(access: Access, *, is_reading: bool) -> tuple[ProblemKind, ...]:
+    """What a call of this kind may be told before it is even looked at (`api.access`)."""
+    kinds = refusals.CERTIFICATE_KINDS
+    match access:
+        case Access.ANYONE:
+            return ()
+        case Access.PEOPLE:
+            return (*kinds, refusals.NOT_FOR_DOCKS)
+        case Access.ANY_DOCK:
+            return kinds if is_reading else (*kinds, refusals.TLS_REQUIRED)
+        case _:
+            owned = (*kinds, refusals.NOT_YOURS)
+            return owned if is_reading else (*owned, refusals.TLS_REQUIRED)
 
 
 def query_number(request: web.Request, name: str, value: IntegerValue) -> int:

@@ -9,7 +9,9 @@ from aiohttp import web
 from dockd import __version__
 from dockd.central import refusals
 from dockd.central.api import dock_calls, recording_calls, rollout_calls
+from dockd.central.api.access import admit, note_start
 from dockd.central.api.answers import raw_json_answer
+from dockd.central.api.enrolment_routes import ENROLMENT_ROUTES
 from dockd.central.api.openapi import describe
 from dockd.central.api.route import (
     CAMERA,
@@ -19,6 +21,7 @@ from dockd.central.api.route import (
     OFFICER,
     SESSION,
     UPLOAD,
+    Access,
     Answer,
     BytesBody,
     IntegerValue,
@@ -78,6 +81,7 @@ _DOCK_ROUTES = (
             refusals.BAD_HASH,
             refusals.WRONG_DOCK,
         ),
+        access=Access.OWN_DOCK,
     ),
     api_route(
         "GET",
@@ -85,6 +89,7 @@ _DOCK_ROUTES = (
         dock_calls.get_head,
         (Answer(200, "number 0 when the dock was never heard of", FactsTaken),),
         values={"dock": DOCK},
+        access=Access.OWN_DOCK,
     ),
     api_route(
         "GET",
@@ -93,6 +98,7 @@ _DOCK_ROUTES = (
         (Answer(200, "consecutive facts; none at the end", FactBatch),),
         values={"dock": DOCK},
         query={"after": dock_calls.AFTER, "limit": dock_calls.LIMIT},
+        access=Access.OWN_DOCK,
     ),
     api_route(
         "PUT",
@@ -102,6 +108,7 @@ _DOCK_ROUTES = (
         values={"dock": DOCK},
         body=JsonBody(DockStatus, dock_calls.STATUS_LIMIT_BYTES),
         problems=(refusals.WRONG_DOCK,),
+        access=Access.OWN_DOCK,
     ),
     api_route(
         "GET",
@@ -110,8 +117,9 @@ _DOCK_ROUTES = (
         (Answer(200, "orders above `after`; none when the wait is over", Orders),),
         values={"dock": DOCK},
         query={"after": dock_calls.AFTER, "wait": dock_calls.WAIT},
+        access=Access.OWN_DOCK,
     ),
-    api_route("GET", "/docks", dock_calls.list_docks, (Answer(200, "by name", DockList),)),
+    api_route("GET", "/docks", dock_calls.list_docks, (Answer(200, "by name", DockList),), access=Access.PEOPLE),
 )
 
 _UPLOAD_ROUTES = (
@@ -125,6 +133,7 @@ _UPLOAD_ROUTES = (
         ),
         body=JsonBody(Claim, recording_calls.CLAIM_LIMIT_BYTES),
         problems=(refusals.PARTS_DIFFER, refusals.CLAIM_DIFFERS),
+        access=Access.OWN_CLAIM,
     ),
     api_route(
         "GET",
@@ -133,6 +142,7 @@ _UPLOAD_ROUTES = (
         (Answer(200, "what is there, and fresh addresses for what is missing", Upload),),
         values={"upload": UPLOAD},
         problems=(NO_SUCH_THING,),
+        access=Access.OWN_UPLOAD,
     ),
     api_route(
         "POST",
@@ -141,6 +151,7 @@ _UPLOAD_ROUTES = (
         (Answer(200, "the receipt", Receipt),),
         values={"upload": UPLOAD},
         problems=(NO_SUCH_THING, refusals.PARTS_MISSING, refusals.DIGEST_DIFFERS, refusals.PART_DAMAGED),
+        access=Access.OWN_UPLOAD,
     ),
     api_route(
         "PUT",
@@ -167,17 +178,25 @@ _UPLOAD_ROUTES = (
             NO_SUCH_THING,
             TOO_SLOW,
         ),
+        access=Access.OWN_UPLOAD,
     ),
 )
 
 _READING_ROUTES = (
-    api_route("GET", "/store", recording_calls.get_store, (Answer(200, "who the centre is", StoreDescription),)),
+    api_route(
+        "GET",
+        "/store",
+        recording_calls.get_store,
+        (Answer(200, "who the centre is", StoreDescription),),
+        access=Access.ANY_DOCK,
+    ),
     api_route(
         "GET",
         "/store/checks",
         recording_calls.get_store_checks,
         (Answer(200, "how the store stands; the newest report first, `next_after` goes on", StoreChecks),),
         query={"after": recording_calls.BEFORE, "limit": recording_calls.REPORTS},
+        access=Access.PEOPLE,
     ),
     api_route(
         "GET",
@@ -192,6 +211,7 @@ _READING_ROUTES = (
             "after": recording_calls.BEFORE,
             "limit": recording_calls.LIMIT,
         },
+        access=Access.PEOPLE,
     ),
     api_route(
         "GET",
@@ -200,6 +220,7 @@ _READING_ROUTES = (
         (Answer(200, "sources, receipt, custody", RecordingDetail),),
         values={"digest": DIGEST},
         problems=(NO_SUCH_THING,),
+        access=Access.PEOPLE,
     ),
     api_route(
         "GET",
@@ -214,6 +235,7 @@ _READING_ROUTES = (
         ),
         values={"digest": DIGEST},
         problems=(NO_SUCH_THING,),
+        access=Access.OWN_CONTENT,
     ),
     api_route(
         "PUT",
@@ -224,6 +246,7 @@ _READING_ROUTES = (
         headers={recording_calls.DIGEST_HEADER: TextValue(DIGEST.pattern, "SHA-256 of the body", "0" * 64)},
         body=BytesBody(recording_calls.MANIFEST_CONTENT_TYPES, LARGEST_MANIFEST_BYTES),
         problems=(refusals.BODY_DIFFERS, refusals.MANIFEST_DIFFERS),
+        access=Access.OWN_DOCK,
     ),
     api_route(
         "GET",
@@ -232,8 +255,11 @@ _READING_ROUTES = (
         (Answer(200, "the manifest", content_type=_OCTETS),),
         values={"dock": DOCK, "session": SESSION, "name": _MANIFEST_NAME},
         problems=(NO_SUCH_THING,),
+        access=Access.OWN_DOCK,
     ),
-    api_route("GET", "/rollout", rollout_calls.get_rollout, (Answer(200, "the whole force", Rollout),)),
+    api_route(
+        "GET", "/rollout", rollout_calls.get_rollout, (Answer(200, "the whole force", Rollout),), access=Access.PEOPLE
+    ),
     api_route(
         "GET",
         "/rollout/sites",
@@ -241,16 +267,25 @@ _READING_ROUTES = (
         (Answer(200, "by name", UnitSites),),
         query={"unit": rollout_calls.UNIT},
         problems=(NO_SUCH_THING,),
+        access=Access.PEOPLE,
     ),
-    api_route("GET", "/openapi.json", get_openapi, (Answer(200, "this document", content_type="application/json"),)),
+    api_route(
+        "GET",
+        "/openapi.json",
+        get_openapi,
+        (Answer(200, "this document", content_type="application/json"),),
+        access=Access.ANYONE,
+    ),
 )
 
-ROUTES = (*_DOCK_ROUTES, *_UPLOAD_ROUTES, *_READING_ROUTES)
+ROUTES = (*_DOCK_ROUTES, *_UPLOAD_ROUTES, *_READING_ROUTES, *ENROLMENT_ROUTES)
 
 _DOCUMENT = json.dumps(describe(ROUTES, title="dockd centre", version=__version__), ensure_ascii=False).encode("utf-8")
 
 
 def add_api(app: web.Application) -> None:
-    """Serve every call of the API."""
+    """Serve every call of the API, each only to those whose it is."""
+    app.middlewares.append(admit(ROUTES))
+    app.on_response_prepare.append(note_start)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler)

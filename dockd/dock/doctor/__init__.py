@@ -9,6 +9,7 @@ from __future__ import annotations
 from dockd.dock.doctor import (
     bays_on_host,
     centre_reach,
+    dock_certificate,
     host_clock,
     journal_state,
     kernel_modules,
@@ -44,7 +45,7 @@ AREAS: dict[str, tuple[Check, ...]] = {
     "Disks": (*staging_disk.CHECKS, *storage_kind.CHECKS),
     "Journal, files and service": (*journal_state.CHECKS, *permissions.CHECKS, *service.CHECKS),
     "Clock": host_clock.CHECKS,
-    "Centre": centre_reach.CHECKS,
+    "Centre": (*centre_reach.CHECKS, *dock_certificate.CHECKS),
 }
 """Every check, by the part of the host that it looks at."""
 

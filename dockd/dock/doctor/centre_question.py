@@ -8,16 +8,19 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from pathlib import Path
 
 import aiohttp
 from pydantic import ValidationError
 
 from dockd.clock import Clock
 from dockd.dock.centre_answers import Answer, check_answer
+from dockd.dock.centre_tls import enrolled_context
 from dockd.dock.centre_wire import SMALL_ANSWER_BYTES, open_http_session
 from dockd.errors import CentreRefused, CentreUnavailable
 from dockd.wire.messages import StoreDescription
@@ -50,18 +53,21 @@ class CentreAnswer:
     """How far off that may be: half of the exchange and the whole second that Date is cut to."""
 
 
-def ask_centre(url: str, clock: Clock) -> CentreAnswer:
-    """Ask the centre at `url` who it is. Blocking, at most ANSWER_SECONDS; to be called without a running loop."""
-    return asyncio.run(_ask(url, clock))
+def ask_centre(url: str, clock: Clock, enrolment_folder: Path | None = None) -> CentreAnswer:
+    """Ask the centre at `url` who it is, as the dock enrolled in that folder would.
+
+    Blocking, at most ANSWER_SECONDS; to be called without a running loop. Raises ConfigInvalid for a damaged enrolment.
+    """
+    return asyncio.run(_ask(url, clock, True if enrolment_folder is None else enrolled_context(enrolment_folder)))
 
 
-async def _ask(url: str, clock: Clock) -> CentreAnswer:
+async def _ask(url: str, clock: Clock, tls: ssl.SSLContext | bool) -> CentreAnswer:
     began_at, began_monotonic = clock.now(), clock.monotonic()
     try:
         async with (
             asyncio.timeout(ANSWER_SECONDS),
             open_http_session() as session,
-            session.get(f"{url.rstrip('/')}/api/v1/store", allow_redirects=False) as response,
+            session.get(f"{url.rstrip('/')}/api/v1/store", allow_redirects=False, ssl=tls) as response,
         ):
             took_seconds = clock.monotonic() - began_monotonic
             dated_at = _date(response.headers.get("Date"))

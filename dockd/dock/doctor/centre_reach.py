@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from dockd.dock.doctor.centre_question import CentreAnswer, Trouble, ask_centre
@@ -59,8 +60,9 @@ CENTRE_NOT_TRUSTED = problem(
     "centre-not-trusted",
     "The centre's TLS certificate is not trusted by this host.",
     _WAITS,
-    "Check this host's clock first, then the centre's certificate and the CAs that this host trusts "
-    "(update-ca-certificates).",
+    "Check this host's clock first, then the centre's certificate. An enrolled dock trusts the centre's own CA alone: "
+    "another certificate there is an impostor's, or the centre was set up anew. One that is not enrolled trusts the "
+    "host's CAs (update-ca-certificates).",
 )
 CENTRE_NOT_REACHED = problem(
     "centre-not-reached",
@@ -128,7 +130,8 @@ def check_pinned(examination: Examination) -> Iterator[Finding]:
 def check_centre(examination: Examination) -> Iterator[Finding]:
     """Ask the centre once; judge who it is and what time it has."""
     centre = examination.settings.centre
-    answer = ask_centre(centre.url, examination.host.clock)
+    folder = Path(centre.enrolment_folder) if centre.enrolment_folder is not None else None
+    answer = ask_centre(centre.url, examination.host.clock, folder)
     if answer.trouble is not None:
         kind = _BY_TROUBLE[answer.trouble]
         name = urlsplit(centre.url).hostname or centre.url

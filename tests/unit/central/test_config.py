@@ -1,4 +1,4 @@
-"""Loopback unless someone means otherwise and says so."""
+"""Loopback unless someone means otherwise and says so; docks elsewhere come over TLS."""
 
 from __future__ import annotations
 
@@ -15,9 +15,19 @@ def test_loopback_needs_no_permission(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "centre.example"])
 def test_other_addresses_are_refused_unless_meant(host: str) -> None:
-    with pytest.raises(ValidationError, match="nobody is asked who they are"):
+    with pytest.raises(ValidationError, match="in plain HTTP; docks have docks_host"):
         CentreConfig(folder="/x", host=host)
     assert CentreConfig(folder="/x", host=host, allow_other_hosts=True).host == host
+
+
+def test_the_certificate_names_what_docks_are_told_and_no_wildcard() -> None:
+    config = CentreConfig(
+        folder="/x", docks_host="0.0.0.0", docks_url="https://centre.example:8491", docks_names=("10.0.0.7",)
+    )
+    assert config.certificate_names == {"localhost", "127.0.0.1", "::1", "centre.example", "10.0.0.7"}
+    assert config.certificate_names <= config.served_names
+    with pytest.raises(ValidationError):
+        CentreConfig(folder="/x", docks_url="http://centre.example:8491")
 
 
 def test_names_it_is_reached_by_are_served() -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 
 from dockd.dock.reporter import Reporter, ReporterConfig, within_bytes
-from dockd.errors import CentreRefused, CentreUnavailable
+from dockd.errors import CentreRefused, CentreUnavailable, RecordsDiffer
 from dockd.model.facts import DockStarted, DockStopped, RecordedFact, link
 from dockd.model.ids import GENESIS, Digest
 from dockd.model.moment import ClockSync
@@ -182,6 +182,8 @@ async def test_dock_restored_from_an_old_copy_stops_and_says_so(clock: ManualClo
     centre.facts = Chain(9, clock).facts
     async with reporting(chain, centre, clock) as reporter:
         assert "restored from an old copy" in (reporter.stopped_words or "")
+        with pytest.raises(RecordsDiffer, match="restored from an old copy"):
+            reporter.check_agrees()
         calls = centre.calls
         await clock.run_for(899)
         assert centre.calls == calls
@@ -207,6 +209,29 @@ async def test_reporting_goes_on_when_the_record_was_mended(clock: ManualClock) 
         await clock.run_for(901)
         assert centre.facts == chain.facts
         assert reporter.stopped_words is None
+        reporter.check_agrees()
+
+
+@pytest.mark.parametrize(
+    ("code", "is_held"), [("other-key", True), ("bad-signature", True), ("invalid-body", False), ("wrong-dock", False)]
+)
+async def test_facts_that_are_refused_are_told_in_the_centres_words(
+    clock: ManualClock, code: str, is_held: bool
+) -> None:
+    """A key that the centre does not know is another dock's; a centre that is too old for us is no reason to hold."""
+    chain, centre = Chain(5, clock), Centre()
+    centre.trouble = [CentreRefused("Fact 1 is odd.", status=409, refusal=code)] * 3
+    async with reporting(chain, centre, clock) as reporter:
+        assert "Fact 1 is odd." in (reporter.stopped_words or "")
+        if is_held:
+            with pytest.raises(RecordsDiffer, match="Fact 1 is odd"):
+                reporter.check_agrees()
+        else:
+            reporter.check_agrees()
+        await clock.run_for(3600)
+        assert centre.facts == chain.facts
+        assert reporter.stopped_words is None
+        reporter.check_agrees()
 
 
 async def test_refusal_that_stays_is_not_asked_in_a_hot_loop(clock: ManualClock) -> None:
