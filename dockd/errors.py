@@ -300,6 +300,15 @@ class ListRefused(DockdError):
     action = "Correct what is named above and import the whole file again."
 
 
+class AccountRefused(DockdError):
+    """An account cannot be made or changed like this: the name is taken, or nobody would be left to administer."""
+
+    code = "account-refused"
+    reaction = Reaction.REFUSE
+    footage = "Nothing was changed; no footage is affected."
+    action = "Choose another name, or ask another administrator."
+
+
 class NotFound(DockdError):
     """There is no such recording, bay, camera or session."""
 

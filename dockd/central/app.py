@@ -19,6 +19,7 @@ from dockd import systemd_notify
 from dockd.central.api.routes import add_api
 from dockd.central.authority import create_authority, lacks_authority, load_authority
 from dockd.central.belonging import check_is_of_a_centre, claim_database
+from dockd.central.centre_facts import CentreFacts
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
@@ -30,6 +31,9 @@ from dockd.central.manifests import Manifests
 from dockd.central.order_waits import OrderWaits
 from dockd.central.ownership import Ownership
 from dockd.central.pages import add_pages
+from dockd.central.people.config import NO_PEOPLE, SignInConfig
+from dockd.central.people.door import people_door
+from dockd.central.people.loading import load_people
 from dockd.central.places.importing import ListImport
 from dockd.central.places.rollout import RolloutQueries
 from dockd.central.postgres import PostgresLimits
@@ -45,7 +49,8 @@ from dockd.rules.receipts import PinnedStore
 from dockd.web.problems import Refusal, problem_middleware, unread_body_middleware
 from dockd.web.requests import guard_requests
 
-if TYPE_CHECKING:  # at run time only where an S3 store is configured: see _bucket_service
+if TYPE_CHECKING:  # at run time only where they are configured: see _bucket_service, load_people
+    from dockd.central.people.service import People
     from dockd.central.stores.s3.service import BucketService
 
 _log = structlog.get_logger(__name__)
@@ -104,13 +109,26 @@ async def open_services(
     config: CentreConfig, clock: Clock, *, store_config: StoreConfig = FOLDER_STORE
 ) -> AsyncIterator[Services]:
     """Open everything that the centre keeps, and close it in order. Raises CentreUnusable, DatabaseUnreachable."""
-    async with _opened(config, clock, store_config) as (services, _):
+    async with _opened(config, clock, store_config, NO_PEOPLE) as (services, _):
         yield services
 
 
 @asynccontextmanager
+async def open_people(config: CentreConfig, sign_in: SignInConfig, clock: Clock) -> AsyncIterator[People]:
+    """Open only what people's accounts need, whether or not people sign in now. Raises as `open_services`."""
+    async with contextlib.AsyncExitStack() as stack:
+        database = await asyncio.to_thread(_existing_database, config)
+        stack.push_async_callback(database.close)
+        await database.open()
+        await check_is_of_a_centre(database)
+        people = load_people(config, sign_in, database, CentreFacts(database, clock), clock)
+        stack.push_async_callback(people.close)
+        yield people
+
+
+@asynccontextmanager
 async def _opened(
-    config: CentreConfig, clock: Clock, store_config: StoreConfig
+    config: CentreConfig, clock: Clock, store_config: StoreConfig, sign_in: SignInConfig
 ) -> AsyncIterator[tuple[Services, BucketService | None]]:
     folder = Path(config.folder)
     identity = await asyncio.to_thread(load_identity, folder)
@@ -130,6 +148,10 @@ async def _opened(
         intake = FactIntake(database, clock, pinned=identity.pinned)
         stack.push_async_callback(intake.close)
         queries, stopping = Queries(database), asyncio.Event()
+        facts = CentreFacts(database, clock)
+        people = load_people(config, sign_in, database, facts, clock) if config.sign_in == "required" else None
+        if people is not None:
+            stack.push_async_callback(people.close)
         services = Services(
             config=config,
             clock=clock,
@@ -152,24 +174,31 @@ async def _opened(
                 certificate_lifetime=timedelta(days=config.certificate_days),
             ),
             ownership=Ownership(database),
+            centre_facts=facts,
+            people=people,
         )
         yield services, bucket
 
 
 def build_centre(
-    config: CentreConfig, *, clock: Clock | None = None, store_config: StoreConfig = FOLDER_STORE
+    config: CentreConfig,
+    *,
+    clock: Clock | None = None,
+    store_config: StoreConfig = FOLDER_STORE,
+    sign_in: SignInConfig = NO_PEOPLE,
 ) -> web.Application:
     """The centre as an application. It opens its folder when it starts and closes it when it is cleaned up."""
     app = web.Application()
-    guard_requests(app, allowed_hosts=config.served_names)
+    guard_requests(app, allowed_hosts=config.served_names | sign_in.people.served_names)
     app.middlewares.append(problem_middleware)
     add_api(app)
+    app.middlewares.append(people_door)  # inside the docks' door, which add_api brought
     add_pages(app)
     app.middlewares.insert(0, unread_body_middleware)
     the_clock = clock or SystemClock()
 
     async def life(running: web.Application) -> AsyncIterator[None]:
-        async with _opened(config, the_clock, store_config) as (services, bucket):
+        async with _opened(config, the_clock, store_config, sign_in) as (services, bucket):
             running[SERVICES] = services
             beside = [
                 asyncio.create_task(_sweep(services), name="centre sweep"),
@@ -196,13 +225,17 @@ def build_centre(
 
 @asynccontextmanager
 async def serving_centre(
-    config: CentreConfig, *, clock: Clock | None = None, store_config: StoreConfig = FOLDER_STORE
+    config: CentreConfig,
+    *,
+    clock: Clock | None = None,
+    store_config: StoreConfig = FOLDER_STORE,
+    sign_in: SignInConfig = NO_PEOPLE,
 ) -> AsyncIterator[ServedCentre]:
     """Serve a centre at `config.host`/`config.port` (0: any) inside this process, until the block is left.
 
     Raises CentreUnusable, DatabaseUnreachable, PortInUse.
     """
-    app = build_centre(config, clock=clock, store_config=store_config)
+    app = build_centre(config, clock=clock, store_config=store_config, sign_in=sign_in)
     async with contextlib.AsyncExitStack() as stack:
         door = await DocksDoor.open(config) if config.docks_host is not None else None
         runner = await stack.enter_async_context(prepared(app))
@@ -216,7 +249,9 @@ async def serving_centre(
         yield ServedCentre(url, port, app[SERVICES], beside, docks_url)
 
 
-async def run_centre(config: CentreConfig, *, store_config: StoreConfig = FOLDER_STORE) -> None:
+async def run_centre(
+    config: CentreConfig, *, store_config: StoreConfig = FOLDER_STORE, sign_in: SignInConfig = NO_PEOPLE
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises CentreUnusable, DatabaseUnreachable, PortInUse.
 
     What goes on beside answering ends the process when it fails: it is started again, instead of going on without.
@@ -226,7 +261,7 @@ async def run_centre(config: CentreConfig, *, store_config: StoreConfig = FOLDER
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _ask_to_stop, asked_to_stop)
     try:
-        async with serving_centre(config, store_config=store_config) as served:
+        async with serving_centre(config, store_config=store_config, sign_in=sign_in) as served:
             _log.info("centre_serving", url=served.url, docks=served.docks_url, store=served.services.identity.store)
             systemd_notify.notify(systemd_notify.READY)
             watchdog = asyncio.create_task(systemd_notify.report_alive(served.services.clock), name="watchdog")
@@ -327,6 +362,8 @@ async def _sweep(services: Services) -> None:
     while True:
         try:
             await services.claims.give_up_abandoned(older_than)
+            if services.people is not None:
+                await services.people.forget_old()
         except Refusal as refusal:
             _log.warning("sweep_failed", reason=refusal.what)  # the disk or database passes; so does this
         await services.clock.sleep(_SWEEP_SECONDS)

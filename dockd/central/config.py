@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -60,11 +60,16 @@ class CentreConfig(Section):
     port: int = Field(
         default=DEFAULT_PORT, ge=0, le=65535, description="TCP port of the centre; 0 lets the system choose one."
     )
+    sign_in: Literal["off", "required"] = Field(
+        default="off",
+        description="`required`: pages and API are for people who have signed in, each with a role. `off`: nobody is "
+        "asked; only while `host` is loopback, for a demonstration or a single machine.",
+    )
     allow_other_hosts: bool = Field(
         default=False,
         description=(
-            "Permit a `host` other than loopback. It is plain HTTP: only behind something that ends TLS, or inside a "
-            "network where everyone may read along. Docks are not asked who they are there: set `docks_host`."
+            "Permit a `host` other than loopback, with `sign_in` required. The centre speaks plain HTTP to people: "
+            "only for a proxy that ends TLS in front of it. Docks have `docks_host`."
         ),
     )
     allowed_hosts: tuple[HostText, ...] = Field(
@@ -129,10 +134,17 @@ class CentreConfig(Section):
 
     @model_validator(mode="after")
     def _other_addresses_are_meant(self) -> CentreConfig:
-        if not is_loopback(self.host) and not self.allow_other_hosts:
+        if is_loopback(self.host):
+            return self
+        if self.sign_in == "off":
             raise ValueError(
-                f"host {self.host!r} can be reached from other machines, in plain HTTP; docks have docks_host for "
-                "that, over TLS. Set allow_other_hosts = true if it is meant, or use 127.0.0.1"
+                f'host {self.host!r} can be reached from other machines, and with sign_in = "off" nobody is asked who '
+                'they are; set sign_in = "required", or use 127.0.0.1; docks have docks_host, over TLS'
+            )
+        if not self.allow_other_hosts:
+            raise ValueError(
+                f"host {self.host!r} can be reached from other machines, and passwords would go there over plain HTTP; "
+                "use 127.0.0.1 behind a proxy on this machine, or set allow_other_hosts = true for one elsewhere"
             )
         return self
 

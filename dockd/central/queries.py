@@ -7,7 +7,7 @@ Errors: NotFound; Refusal (503) when the database cannot be read now.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -120,6 +120,8 @@ class RecordingFilter:
     recorded_from: datetime | None = None
     """Recorded at this time or later; a recording whose time is unknown is not found by it."""
     recorded_before: datetime | None = None
+    docks: Collection[str] | None = None
+    """Only what came by one of these, whatever else is asked."""
 
 
 class Queries:
@@ -130,9 +132,10 @@ class Queries:
 
     # --- docks --------------------------------------------------------------------------------
 
-    async def docks(self) -> tuple[DockOverview, ...]:
-        """All docks by name, at most MOST_DOCKS."""
-        rows = await self._all(select(docks).order_by(docks.c.dock).limit(MOST_DOCKS))
+    async def docks(self, only: Collection[str] | None = None) -> tuple[DockOverview, ...]:
+        """All docks by name, or those of `only`, at most MOST_DOCKS."""
+        question = select(docks).where(*_among(docks.c.dock, only)).order_by(docks.c.dock).limit(MOST_DOCKS)
+        rows = await self._all(question)
         return tuple(map(_dock, rows))
 
     async def dock(self, dock: str) -> DockOverview:
@@ -142,9 +145,10 @@ class Queries:
             raise NotFound("The centre has never heard of this dock.")
         return _dock(rows[0])
 
-    async def dock_list(self) -> DockList:
-        """All docks, as the API tells them."""
-        question = select(docks.c.dock, docks.c.facts, docks.c.last_heard_at).order_by(docks.c.dock).limit(MOST_DOCKS)
+    async def dock_list(self, only: Collection[str] | None = None) -> DockList:
+        """All docks, or those of `only`, as the API tells them."""
+        columns = select(docks.c.dock, docks.c.facts, docks.c.last_heard_at)
+        question = columns.where(*_among(docks.c.dock, only)).order_by(docks.c.dock).limit(MOST_DOCKS)
         return DockList(
             docks=tuple(
                 DockSummary(dock=row.dock, facts=row.facts, last_heard_at=row.last_heard_at)
@@ -215,6 +219,7 @@ class Queries:
             )
             if value is not None
         ]
+        conditions += _among(sources.c.dock, wanted.docks)
         if wanted.recorded_from is not None:
             conditions.append(sources.c.recorded_at >= wanted.recorded_from)
         if wanted.recorded_before is not None:
@@ -256,14 +261,24 @@ class Queries:
             raise NotFound("The centre knows no such recording of this dock.")
         return RecordingRow(**rows[0]._mapping), await self._custody([(dock, recording)])
 
-    async def totals(self) -> Totals:
-        """How much there is, of everything."""
-        waits = dock_recordings.c.state.in_([Custody.STAGED.name, Custody.VERIFIED.name, Custody.STORED.name])
+    async def totals(self, only: Collection[str] | None = None) -> Totals:
+        """How much there is, of everything or of what came by one of `only`."""
+        state = dock_recordings.c.state.in_([Custody.STAGED.name, Custody.VERIFIED.name, Custody.STORED.name])
+        waits = and_(state, *_among(dock_recordings.c.dock, only))
+        came = select(sources.c.digest).where(*_among(sources.c.dock, only))
+        held = () if only is None else (receipts.c.digest.in_(came),)
         numbers = select(
-            select(func.count()).select_from(docks).scalar_subquery().label("docks"),
-            select(func.count()).select_from(sessions).scalar_subquery().label("sessions"),
-            select(func.count()).select_from(receipts).scalar_subquery().label("recordings"),
-            select(func.coalesce(func.sum(receipts.c.size_bytes), 0)).scalar_subquery().label("size_bytes"),
+            select(func.count()).select_from(docks).where(*_among(docks.c.dock, only)).scalar_subquery().label("docks"),
+            select(func.count())
+            .select_from(sessions)
+            .where(*_among(sessions.c.dock, only))
+            .scalar_subquery()
+            .label("sessions"),
+            select(func.count()).select_from(receipts).where(*held).scalar_subquery().label("recordings"),
+            select(func.coalesce(func.sum(receipts.c.size_bytes), 0))
+            .where(*held)
+            .scalar_subquery()
+            .label("size_bytes"),
             select(func.count()).select_from(dock_recordings).where(waits).scalar_subquery().label("waiting"),
             select(func.coalesce(func.sum(dock_recordings.c.size_bytes), 0))
             .where(waits)
@@ -317,6 +332,11 @@ class Queries:
             CustodyLine(dock=row.dock, fact_number=row.fact_number, at=row.at, kind=row.kind, words=row.words)
             for row in await self._all(question)
         )
+
+
+def _among(column: ColumnElement[str], only: Collection[str] | None) -> list[ColumnElement[bool]]:
+    """The condition that keeps to `only`; none where that is None."""
+    return [] if only is None else [column.in_(sorted(only))]
 
 
 def _newest(of: FromClause) -> tuple[ColumnElement[Any], ...]:

@@ -99,6 +99,29 @@ NO_AUTHORITY = ProblemKind(
     "no-authority", 409, "No certificate authority", "this centre cannot enrol docks; `dockd central init` mends it"
 )
 
+# --- people -------------------------------------------------------------------------------------
+SIGN_IN_REQUIRED = ProblemKind("sign-in-required", 401, "Sign in", "this is for people who have signed in")
+WRONG_SIGN_IN = ProblemKind("wrong-sign-in", 401, "Not signed in", "name and password do not fit together")
+PROVIDER_REFUSED = ProblemKind("provider-refused", 401, "Not signed in", "what the identity provider said is not proof")
+NOT_ALLOWED = ProblemKind("not-allowed", 403, "Not allowed", "the person's role does not hold this")
+FORM_OUTDATED = ProblemKind("form-outdated", 403, "Page outdated", "the form was not made for this session")
+DOCKS_ONLY = ProblemKind("docks-only", 403, "For docks only", "an enrolled dock may do this, and nobody else")
+PASSWORD_FIRST = ProblemKind("password-first", 403, "Choose a password", "the password was set by someone else")
+TOO_MANY_TRIES = ProblemKind("too-many-tries", 429, "Too many attempts", "too many wrong attempts to sign in; later")
+PROVIDER_AWAY = ProblemKind("provider-away", 503, "Provider away", "the identity provider does not answer; later")
+
+PEOPLE_KINDS = (
+    SIGN_IN_REQUIRED,
+    WRONG_SIGN_IN,
+    PROVIDER_REFUSED,
+    NOT_ALLOWED,
+    FORM_OUTDATED,
+    DOCKS_ONLY,
+    PASSWORD_FIRST,
+    TOO_MANY_TRIES,
+    PROVIDER_AWAY,
+)
+
 CENTRE_KINDS = (
     GAP,
     FORK,
@@ -138,4 +161,5 @@ CENTRE_KINDS = (
     DOCK_KNOWN,
     BAD_KEY_REQUEST,
     NO_AUTHORITY,
+    *PEOPLE_KINDS,
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from dockd.central.centre_facts import CentreFacts
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 from dockd.central.enrolment import Enrolment
@@ -22,10 +24,15 @@ from dockd.central.store_checks import BucketRecords
 from dockd.central.stores import ObjectStore
 from dockd.clock import Clock
 
+if TYPE_CHECKING:  # loaded only where people sign in
+    from dockd.central.people.service import People
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """An open centre. `bucket` tells of the bucket; None where footage lies in a folder.
+
+    `people` are those who may sign in; None where nobody does.
 
     `stopping` is set when it is about to close: whoever waits should answer now.
     """
@@ -43,6 +50,8 @@ class Services:
     rollout: RolloutQueries
     enrolment: Enrolment
     ownership: Ownership
+    centre_facts: CentreFacts
+    people: People | None = None
     bucket: BucketRecords | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

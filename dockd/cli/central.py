@@ -11,9 +11,11 @@ import click
 
 from dockd.central.app import initialise_centre, open_services, run_centre, run_verifiers
 from dockd.central.identity import PINNED_FILE, PUBLIC_KEY_FILE
+from dockd.central.people.config import SignInConfig
 from dockd.central.postgres import check_address
 from dockd.cli.central_docks import docks, invite
 from dockd.cli.central_import import import_list
+from dockd.cli.central_people import people
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
 from dockd.config import CentralConfig, load_central_config
@@ -41,6 +43,7 @@ def central() -> None:
 central.add_command(import_list)
 central.add_command(invite)
 central.add_command(docks)
+central.add_command(people)
 
 
 @central.command("init")
@@ -93,9 +96,10 @@ def run(config_file: Path) -> None:
     """Serve docks and pages until stopped."""
     config = load_central_config(config_file)
     start_logging(config.log)
-    if config.central.allow_other_hosts and config.central.docks_host is None:
-        click.echo("Docks are not asked who they are: whoever reaches this address may add footage.", err=True)
-    asyncio.run(run_centre(config.central, store_config=config.store))
+    if config.central.sign_in == "off":
+        click.echo("Nobody signs in: whoever may use this machine may read and add footage.", err=True)
+    sign_in = SignInConfig(people=config.people, oidc=config.oidc)
+    asyncio.run(run_centre(config.central, store_config=config.store, sign_in=sign_in))
 
 
 @central.command("verifier")

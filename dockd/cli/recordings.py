@@ -10,10 +10,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from dockd.cli.script_token import read_token, token_option
 from dockd.clock import SystemClock
 from dockd.custody_out.bundle import ExportIndex, read_public_pem
 from dockd.custody_out.claims import claim_lines
@@ -27,6 +29,15 @@ from dockd.model.moment import format_utc
 from dockd.wire.messages import RecordingDetail, RecordingSummary
 
 _PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Centre:
+    """Which centre is asked, and the file of the token to sign in with; None where nobody signs in."""
+
+    url: str
+    token_file: Path | None
+
 
 _centre_option = click.option(
     "--centre", "url", default="http://127.0.0.1:8490", show_default=True, help="Address of the centre."
@@ -46,11 +57,12 @@ def recordings() -> None:
 @click.option("--dock", help="Only from this dock.")
 @click.option("--officer", help="Only recorded while this officer held the camera.")
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=_PAGE, show_default=True, help="At most so many.")
+@token_option
 @_json_option
-def list_recordings(url: str, limit: int, as_json: bool, **filters: str | None) -> None:
+def list_recordings(url: str, token_file: Path | None, limit: int, as_json: bool, **filters: str | None) -> None:
     """List recordings, newest first."""
     wanted = {name: value for name, value in filters.items() if value is not None}
-    found = asyncio.run(_listed(url, wanted, limit))
+    found = asyncio.run(_listed(Centre(url, token_file), wanted, limit))
     if as_json:
         click.echo(json.dumps([one.to_json() for one in found], indent=2))
         return
@@ -63,10 +75,11 @@ def list_recordings(url: str, limit: int, as_json: bool, **filters: str | None) 
 @recordings.command("show")
 @_centre_option
 @click.argument("digest")
+@token_option
 @_json_option
-def show_recording(url: str, digest: str, as_json: bool) -> None:
+def show_recording(url: str, digest: str, token_file: Path | None, as_json: bool) -> None:
     """Show one recording by its SHA-256: where it came from, its receipt, what happened to it."""
-    detail = asyncio.run(_detail(url, digest))
+    detail = asyncio.run(_detail(Centre(url, token_file), digest))
     click.echo(json.dumps(detail.to_json(), indent=2) if as_json else "\n".join(detail_lines(detail)))
 
 
@@ -82,6 +95,7 @@ def show_recording(url: str, digest: str, as_json: bool) -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The published key of the receipts (PEM); without it the centre's word for it is taken.",
 )
+@token_option
 @_json_option
 def export_recordings(
     url: str,
@@ -90,6 +104,7 @@ def export_recordings(
     digest: str | None,
     folder: Path,
     store_key_file: Path | None,
+    token_file: Path | None,
     as_json: bool,
 ) -> int:
     """Write footage, manifests, receipts and the dock's facts to a folder, and check it as `dockd verify` does."""
@@ -99,7 +114,7 @@ def export_recordings(
     def tell(words: str) -> None:
         click.echo(words, err=True)
 
-    index = asyncio.run(_export(url, folder, selection, key, (lambda _: None) if as_json else tell))
+    index = asyncio.run(_export(Centre(url, token_file), folder, selection, key, (lambda _: None) if as_json else tell))
     claims = prove(folder, PinnedKeys(store=key))
     if as_json:
         click.echo(json.dumps(index.to_json(), indent=2))
@@ -165,17 +180,20 @@ def export_lines(index: ExportIndex, folder: Path) -> list[str]:
 
 
 @asynccontextmanager
-async def _archive(url: str) -> AsyncIterator[CentreArchive]:
-    if not url.startswith(("http://", "https://")):
-        raise BadRequest(f"{url!r} is not the address of a centre; it begins with http:// or https://.")
+async def _archive(centre: Centre) -> AsyncIterator[CentreArchive]:
+    if not centre.url.startswith(("http://", "https://")):
+        raise BadRequest(f"{centre.url!r} is not the address of a centre; it begins with http:// or https://.")
+    token = read_token(centre.token_file, centre.url) if centre.token_file is not None else None
     async with open_http_session() as session:
-        yield CentreArchive(session, url, SystemClock())
+        if token is not None:
+            session.headers["Authorization"] = f"Bearer {token}"
+        yield CentreArchive(session, centre.url, SystemClock())
 
 
-async def _listed(url: str, filters: dict[str, str], limit: int) -> list[RecordingSummary]:
+async def _listed(centre: Centre, filters: dict[str, str], limit: int) -> list[RecordingSummary]:
     found: list[RecordingSummary] = []
     after: str | None = None
-    async with _archive(url) as archive:
+    async with _archive(centre) as archive:
         while len(found) < limit:
             page = await archive.recordings(filters, after)
             found += page.recordings
@@ -185,9 +203,9 @@ async def _listed(url: str, filters: dict[str, str], limit: int) -> list[Recordi
     return found[:limit]
 
 
-async def _detail(url: str, digest: str) -> RecordingDetail:
+async def _detail(centre: Centre, digest: str) -> RecordingDetail:
     wanted = parse_digest(digest.lower())
-    async with _archive(url) as archive:
+    async with _archive(centre) as archive:
         try:
             return await archive.recording(wanted)
         except CentreRefused as refused:
@@ -197,7 +215,7 @@ async def _detail(url: str, digest: str) -> RecordingDetail:
 
 
 async def _export(
-    url: str, folder: Path, selection: Selection, key: str | None, told: Callable[[str], None]
+    centre: Centre, folder: Path, selection: Selection, key: str | None, told: Callable[[str], None]
 ) -> ExportIndex:
-    async with _archive(url) as archive:
+    async with _archive(centre) as archive:
         return await Exporter(archive, folder, SystemClock(), store_key=key, told=told).export(selection)

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from dockd.central.config import CentreConfig as CentralSection
+from dockd.central.people.config import OidcConfig, PeopleConfig
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.config.reading import read_config
 from dockd.config.toml_text import config_text
@@ -97,6 +98,8 @@ class CentralConfig(Section):
 
     central: CentralSection
     store: StoreConfig = Field(default=StoreConfig())
+    people: PeopleConfig = Field(default=PeopleConfig())
+    oidc: OidcConfig = Field(default=OidcConfig())
     log: LogConfig = Field(default=LogConfig())
 
 

@@ -7,7 +7,7 @@ words of `dockd.web.text`; knows nothing of docks, bays or recordings.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -21,9 +21,11 @@ _AMOUNT = re.compile(r"(?<=\d) (?=%|[kMGTP]?B\b|min\b|h\b|s\b)")
 
 
 class Pages:
-    """Renders the templates of one package on top of the shared ones."""
+    """Renders the templates of one package on top of the shared ones; `words` are functions that all may call."""
 
-    def __init__(self, package: str, assets: Assets) -> None:
+    def __init__(
+        self, package: str, assets: Assets, *, words: Mapping[str, Callable[..., object]] | None = None
+    ) -> None:
         self._environment = Environment(
             loader=ChoiceLoader([PackageLoader(package), PackageLoader("dockd.web")]),
             autoescape=True,
@@ -43,7 +45,7 @@ class Pages:
                 "whole_units": whole_units,
             }
         )
-        self._environment.globals.update({"asset": assets.url, "assets_version": assets.version})
+        self._environment.globals.update({"asset": assets.url, "assets_version": assets.version, **(words or {})})
 
     def render(self, template: str, **values: Any) -> str:
         """HTML of `template`. Every value is escaped unless the template itself is markup."""

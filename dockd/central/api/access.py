@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from cryptography import x509
 
+from dockd.central.acting import calling_dock, note_dock
 from dockd.central.api.route import Access, Route
 from dockd.central.refusals import (
     CERTIFICATE_KINDS,
@@ -30,9 +31,6 @@ from dockd.central.refusals import (
 from dockd.central.services import SERVICES, Services
 from dockd.model.ids import DockId
 from dockd.web.problems import Refusal
-
-CALLER: web.RequestKey[DockId] = web.RequestKey("dockd_calling_dock", DockId)
-"""The dock whose certificate the request showed. Not set over plain HTTP."""
 
 _LOOK_AGAIN_SECONDS = 2.0
 _IS_STARTED: web.RequestKey[bool] = web.RequestKey("dockd_answer_is_started", bool)
@@ -64,7 +62,7 @@ def admit(routes: Iterable[Route]) -> Middleware:
 
 def require_own_dock(request: web.Request, dock: str) -> None:
     """Raise Refusal (`not-yours`) unless whoever asks may speak for `dock`. For what only a body tells."""
-    caller = request.get(CALLER)
+    caller = calling_dock(request)
     if caller is not None and caller != dock:
         raise _not_yours(caller, f"what belongs to dock {dock}")
 
@@ -115,7 +113,7 @@ def _check_plain(request: web.Request, services: Services, access: Access | None
 async def _check_own(request: web.Request, services: Services, access: Access) -> None:
     """Raise Refusal unless the certificate is good and the call is the dock's own."""
     caller = await _caller(request, services)
-    request[CALLER] = caller
+    note_dock(request, caller)
     match access:
         case Access.OWN_DOCK:
             require_own_dock(request, request.match_info["dock"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from dockd.central.acting import seen_docks
 from dockd.central.api.answers import json_answer, raw_json_answer
 from dockd.central.api.route import LARGEST_NUMBER, IntegerValue, query_number
 from dockd.central.refusals import WRONG_DOCK
@@ -62,4 +63,4 @@ async def get_orders(request: web.Request) -> web.StreamResponse:
 
 async def list_docks(request: web.Request) -> web.StreamResponse:
     """All docks."""
-    return json_answer(await request.app[SERVICES].queries.dock_list())
+    return json_answer(await request.app[SERVICES].queries.dock_list(seen_docks(request)))

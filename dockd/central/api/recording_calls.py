@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from dockd import __version__
+from dockd.central.acting import seen_docks
 from dockd.central.api.access import require_own_dock
 from dockd.central.api.answers import NO_STORE, download_headers, json_answer
 from dockd.central.api.route import LARGEST_NUMBER, IntegerValue, query_number
@@ -79,7 +80,11 @@ async def list_recordings(request: web.Request) -> web.StreamResponse:
     """Recordings that docks claimed, newest first."""
     query = request.query
     wanted = RecordingFilter(
-        dock=query.get("dock"), camera=query.get("camera"), session=query.get("session"), officer=query.get("officer")
+        dock=query.get("dock"),
+        camera=query.get("camera"),
+        session=query.get("session"),
+        officer=query.get("officer"),
+        docks=seen_docks(request),
     )
     before = query_number(request, "after", BEFORE)
     return json_answer(

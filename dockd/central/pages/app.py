@@ -1,18 +1,24 @@
-"""The addresses of the centre's pages. Every one is a GET and changes nothing."""
+"""The addresses of the centre's pages. Every one here is a GET and changes nothing."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
 
+from dockd.central.acting import seen_docks
+from dockd.central.pages.account import AccountPages
+from dockd.central.pages.people import PeoplePages
 from dockd.central.pages.rollout import RolloutPages
 from dockd.central.pages.search import read_search
+from dockd.central.pages.sign_in import SignInPages
 from dockd.central.pages.views import SHOWN_RECORDINGS, dock_card, recordings_of_session, sort_docks
 from dockd.central.pages.words import CONTAINER_WORDS, CUSTODY_WORDS
 from dockd.central.services import SERVICES
 from dockd.central.store_checks import store_checks
+from dockd.central.viewer import viewer
 from dockd.errors import NotFound
 from dockd.model.ids import parse_digest, parse_id
 from dockd.web.assets import Assets
@@ -32,10 +38,12 @@ def add_pages(app: web.Application) -> None:
     """
     assets = Assets()
     assets.attach(app)
-    pages = Pages("dockd.central.pages", assets)
+    pages = Pages("dockd.central.pages", assets, words={"viewer": viewer})
     app.middlewares.insert(0, page_errors(pages))
     CentrePages(pages).attach(app)
     RolloutPages(pages).attach(app)
+    for area in (SignInPages(pages), AccountPages(pages), PeoplePages(pages)):
+        area.attach(app)
 
 
 class CentrePages:
@@ -59,9 +67,10 @@ class CentrePages:
         """All docks, those that need a person first."""
         services = request.app[SERVICES]
         now = services.clock.now()
-        cards = sort_docks(dock_card(dock, now) for dock in await services.queries.docks())
+        only = seen_docks(request)
+        cards = sort_docks(dock_card(dock, now) for dock in await services.queries.docks(only))
         store = await store_checks(services.bucket, now, limit=1)
-        return self._respond("docks.html", docks=cards, totals=await services.queries.totals(), store=store, at=now)
+        return self._respond("docks.html", docks=cards, totals=await services.queries.totals(only), store=store, at=now)
 
     async def dock(self, request: web.Request) -> web.Response:
         """One dock: its bays as it last said, and its sessions."""
@@ -91,7 +100,8 @@ class CentrePages:
     async def recordings(self, request: web.Request) -> web.Response:
         """Search by camera, officer, dock and date, a page at a time."""
         search = read_search(request.query)
-        found = await request.app[SERVICES].queries.recordings(search.wanted, before=search.before, limit=_PER_PAGE)
+        wanted = replace(search.wanted, docks=seen_docks(request))
+        found = await request.app[SERVICES].queries.recordings(wanted, before=search.before, limit=_PER_PAGE)
         older = None
         if found.next_after is not None:
             older = f"/recordings?{urlencode({**search.fields, 'before': found.next_after})}"
