@@ -26,6 +26,8 @@ from dockd.central.database import Database, sqlite_url
 from dockd.central.docks_door import DocksDoor
 from dockd.central.enrolment import Enrolment
 from dockd.central.fact_intake import FactIntake
+from dockd.central.fleet.config import NO_CHANNELS, AlertsConfig
+from dockd.central.fleet.service import open_fleet
 from dockd.central.identity import Identity, check_is_new, create_identity, load_identity
 from dockd.central.manifests import Manifests
 from dockd.central.order_waits import OrderWaits
@@ -109,7 +111,7 @@ async def open_services(
     config: CentreConfig, clock: Clock, *, store_config: StoreConfig = FOLDER_STORE
 ) -> AsyncIterator[Services]:
     """Open everything that the centre keeps, and close it in order. Raises CentreUnusable, DatabaseUnreachable."""
-    async with _opened(config, clock, store_config, NO_PEOPLE) as (services, _):
+    async with _opened(config, clock, store_config, NO_PEOPLE, NO_CHANNELS) as (services, _):
         yield services
 
 
@@ -128,7 +130,11 @@ async def open_people(config: CentreConfig, sign_in: SignInConfig, clock: Clock)
 
 @asynccontextmanager
 async def _opened(
-    config: CentreConfig, clock: Clock, store_config: StoreConfig, sign_in: SignInConfig
+    config: CentreConfig,
+    clock: Clock,
+    store_config: StoreConfig,
+    sign_in: SignInConfig,
+    alerts_config: AlertsConfig,
 ) -> AsyncIterator[tuple[Services, BucketService | None]]:
     folder = Path(config.folder)
     identity = await asyncio.to_thread(load_identity, folder)
@@ -176,6 +182,7 @@ async def _opened(
             ownership=Ownership(database),
             centre_facts=facts,
             people=people,
+            fleet=await open_fleet(database, clock, alerts_config, store=identity.store),
         )
         yield services, bucket
 
@@ -186,6 +193,7 @@ def build_centre(
     clock: Clock | None = None,
     store_config: StoreConfig = FOLDER_STORE,
     sign_in: SignInConfig = NO_PEOPLE,
+    alerts_config: AlertsConfig = NO_CHANNELS,
 ) -> web.Application:
     """The centre as an application. It opens its folder when it starts and closes it when it is cleaned up."""
     app = web.Application()
@@ -198,11 +206,12 @@ def build_centre(
     the_clock = clock or SystemClock()
 
     async def life(running: web.Application) -> AsyncIterator[None]:
-        async with _opened(config, the_clock, store_config, sign_in) as (services, bucket):
+        async with _opened(config, the_clock, store_config, sign_in, alerts_config) as (services, bucket):
             running[SERVICES] = services
             beside = [
                 asyncio.create_task(_sweep(services), name="centre sweep"),
                 asyncio.create_task(services.waits.run(), name="order waits"),
+                asyncio.create_task(services.fleet.run(), name="alerts"),
             ]
             if bucket is not None:
                 orphans_after = timedelta(hours=config.abandoned_upload_hours)
@@ -230,12 +239,13 @@ async def serving_centre(
     clock: Clock | None = None,
     store_config: StoreConfig = FOLDER_STORE,
     sign_in: SignInConfig = NO_PEOPLE,
+    alerts_config: AlertsConfig = NO_CHANNELS,
 ) -> AsyncIterator[ServedCentre]:
     """Serve a centre at `config.host`/`config.port` (0: any) inside this process, until the block is left.
 
     Raises CentreUnusable, DatabaseUnreachable, PortInUse.
     """
-    app = build_centre(config, clock=clock, store_config=store_config, sign_in=sign_in)
+    app = build_centre(config, clock=clock, store_config=store_config, sign_in=sign_in, alerts_config=alerts_config)
     async with contextlib.AsyncExitStack() as stack:
         door = await DocksDoor.open(config) if config.docks_host is not None else None
         runner = await stack.enter_async_context(prepared(app))
@@ -250,7 +260,11 @@ async def serving_centre(
 
 
 async def run_centre(
-    config: CentreConfig, *, store_config: StoreConfig = FOLDER_STORE, sign_in: SignInConfig = NO_PEOPLE
+    config: CentreConfig,
+    *,
+    store_config: StoreConfig = FOLDER_STORE,
+    sign_in: SignInConfig = NO_PEOPLE,
+    alerts_config: AlertsConfig = NO_CHANNELS,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises CentreUnusable, DatabaseUnreachable, PortInUse.
 
@@ -261,7 +275,9 @@ async def run_centre(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _ask_to_stop, asked_to_stop)
     try:
-        async with serving_centre(config, store_config=store_config, sign_in=sign_in) as served:
+        async with serving_centre(
+            config, store_config=store_config, sign_in=sign_in, alerts_config=alerts_config
+        ) as served:
             _log.info("centre_serving", url=served.url, docks=served.docks_url, store=served.services.identity.store)
             systemd_notify.notify(systemd_notify.READY)
             watchdog = asyncio.create_task(systemd_notify.report_alive(served.services.clock), name="watchdog")

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.chain import ChainEnd, ReceivedFact, key_after, new_facts, receive
 from dockd.central.database import Database, insert_new, insert_or_change
+from dockd.central.fleet.projecting import note_fleet, note_gauges
 from dockd.central.places.whereabouts import note_whereabouts
 from dockd.central.projections import Projection
 from dockd.central.receipt_rows import take_back
@@ -45,7 +46,7 @@ class FactIntake:
         self._batches: SharedCommits[_Batch, FactsTaken] = SharedCommits(
             self._take, key=lambda one: one.dock, weight=lambda one: len(one.received), most=_MOST_FACTS_TOGETHER
         )
-        self._statuses: SharedCommits[_Told, None] = SharedCommits(
+        self._statuses: SharedCommits[DockStatus, None] = SharedCommits(
             self._note_statuses, key=lambda one: one.dock, at_once=1
         )
 
@@ -72,9 +73,9 @@ class FactIntake:
             row = (await connection.execute(question)).one_or_none()
         return FactsTaken(number=0, head=GENESIS) if row is None else FactsTaken(number=row.facts, head=row.head)
 
-    async def note_status(self, dock: str, status: DockStatus) -> None:
+    async def note_status(self, status: DockStatus) -> None:
         """Keep how the dock is, in place of what it said before. Raises Refusal (503, 507)."""
-        await self._statuses.add(_Told(dock, status.model_dump_json()))
+        await self._statuses.add(status)
 
     async def allow_key(self, dock: str, public_key: str) -> None:
         """An administrator says that the dock may go on under this key (once). Raises Refusal (503, 507)."""
@@ -131,6 +132,7 @@ class FactIntake:
         if self._pinned is not None:
             await take_back(connection, recorded, projection.recordings, self._pinned, now)
         await note_whereabouts(connection, recorded)
+        await note_fleet(connection, recorded)
 
     async def _move_ends(self, connection: AsyncConnection, changes: Sequence[_Change]) -> None:
         if not changes:
@@ -151,15 +153,16 @@ class FactIntake:
             ],
         )
 
-    async def _note_statuses(self, told: Sequence[_Told]) -> list[Refusal | None]:
+    async def _note_statuses(self, told: Sequence[DockStatus]) -> list[Refusal | None]:
         now = self._clock.now()
         # In one order everywhere, so that no transaction waits for one that waits for it.
         rows = [
-            _unheard(one.dock) | {"status": one.status, "status_at": now, "last_heard_at": now}
+            _unheard(one.dock) | {"status": one.model_dump_json(), "status_at": now, "last_heard_at": now}
             for one in sorted(told, key=lambda one: one.dock)
         ]
         async with self._database.writing() as connection:
             await insert_or_change(connection, docks, rows, changed=("status", "status_at", "last_heard_at"))
+            await note_gauges(connection, told, now)
         return [None] * len(told)
 
 
@@ -173,14 +176,6 @@ class _Batch:
 
     dock: str
     received: tuple[ReceivedFact, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """How one dock is, as JSON."""
-
-    dock: str
-    status: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 from dockd.central.enrolment import Enrolment
 from dockd.central.fact_intake import FactIntake
+from dockd.central.fleet.service import FleetServices
 from dockd.central.identity import Identity
 from dockd.central.manifests import Manifests
 from dockd.central.order_waits import OrderWaits
@@ -51,6 +52,7 @@ class Services:
     enrolment: Enrolment
     ownership: Ownership
     centre_facts: CentreFacts
+    fleet: FleetServices
     people: People | None = None
     bucket: BucketRecords | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -99,7 +99,8 @@ def run(config_file: Path) -> None:
     if config.central.sign_in == "off":
         click.echo("Nobody signs in: whoever may use this machine may read and add footage.", err=True)
     sign_in = SignInConfig(people=config.people, oidc=config.oidc)
-    asyncio.run(run_centre(config.central, store_config=config.store, sign_in=sign_in))
+    running = run_centre(config.central, store_config=config.store, sign_in=sign_in, alerts_config=config.alerts)
+    asyncio.run(running)
 
 
 @central.command("verifier")

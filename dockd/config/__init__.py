@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from dockd.central.config import CentreConfig as CentralSection
+from dockd.central.fleet.config import AlertsConfig
 from dockd.central.people.config import OidcConfig, PeopleConfig
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.config.reading import read_config
@@ -100,6 +101,7 @@ class CentralConfig(Section):
     store: StoreConfig = Field(default=StoreConfig())
     people: PeopleConfig = Field(default=PeopleConfig())
     oidc: OidcConfig = Field(default=OidcConfig())
+    alerts: AlertsConfig = Field(default=AlertsConfig())
     log: LogConfig = Field(default=LogConfig())
 
 

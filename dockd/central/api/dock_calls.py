@@ -46,7 +46,7 @@ async def put_status(request: web.Request) -> web.StreamResponse:
     dock = request.match_info["dock"]
     if status.dock != dock:
         raise Refusal(WRONG_DOCK, "The status is of another dock than the address.")
-    await request.app[SERVICES].facts.note_status(dock, status)
+    await request.app[SERVICES].facts.note_status(status)
     return web.Response(status=204)
 
 

@@ -10,6 +10,8 @@ from aiohttp import web
 
 from dockd.central.acting import seen_docks
 from dockd.central.pages.account import AccountPages
+from dockd.central.pages.alerts import AlertPages
+from dockd.central.pages.fleet import FleetPages
 from dockd.central.pages.people import PeoplePages
 from dockd.central.pages.rollout import RolloutPages
 from dockd.central.pages.search import read_search
@@ -29,6 +31,7 @@ from dockd.web.pages import Pages
 _PER_PAGE = 100
 _SESSIONS_SHOWN = 100
 _REPORTS_SHOWN = 30
+_WEEKS_SHOWN = 12
 
 
 def add_pages(app: web.Application) -> None:
@@ -42,7 +45,13 @@ def add_pages(app: web.Application) -> None:
     app.middlewares.insert(0, page_errors(pages))
     CentrePages(pages).attach(app)
     RolloutPages(pages).attach(app)
-    for area in (SignInPages(pages), AccountPages(pages), PeoplePages(pages)):
+    for area in (
+        FleetPages(pages),
+        AlertPages(pages),
+        SignInPages(pages),
+        AccountPages(pages),
+        PeoplePages(pages),
+    ):
         area.attach(app)
 
 
@@ -84,6 +93,7 @@ class CentrePages:
             overview=overview,
             sessions=sessions,
             most=_SESSIONS_SHOWN,
+            history=await services.fleet.history.dock(name, weeks=_WEEKS_SHOWN),
         )
 
     async def session(self, request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ from dockd.central.people.signing_in import Caller
 from dockd.central.services import SERVICES
 from dockd.errors import BadRequest, NotFound
 from dockd.rules.roles import Role
+from dockd.web.forms import read_form
 
 if TYPE_CHECKING:  # loaded only where people sign in
     from dockd.central.people.service import People
@@ -60,11 +61,9 @@ def origin_of(request: web.Request, people: People) -> str:
 
 async def fields_of(request: web.Request) -> dict[str, str]:
     """The fields of a form that the door has read already. Raises BadRequest."""
-    fields = {}
-    for name, value in (await request.post()).items():
-        if not isinstance(value, str) or len(value) > _LONGEST_FIELD or name in fields:
-            raise BadRequest("A field of the form is too long or comes twice.")
-        fields[name] = value
+    fields = await read_form(request)
+    if any(len(value) > _LONGEST_FIELD for value in fields.values()):
+        raise BadRequest("A field of the form is too long.")
     return fields
 
 

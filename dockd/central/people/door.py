@@ -9,7 +9,6 @@ where the request comes from), the fact about the look, and only then the call.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -23,9 +22,9 @@ from dockd.central.people.sessions import SignedIn
 from dockd.central.refusals import DOCKS_ONLY, FORM_OUTDATED, NOT_ALLOWED, PASSWORD_FIRST, SIGN_IN_REQUIRED
 from dockd.central.services import SERVICES, Services
 from dockd.central.viewer import Viewer, viewed_by
-from dockd.errors import BadRequest
 from dockd.rules.roles import Permission, is_bound_to_site, may
-from dockd.web.problems import TOO_LARGE, TOO_SLOW, Refusal, problem_of, problem_response, require_content_type
+from dockd.web.forms import read_form
+from dockd.web.problems import Refusal, problem_of, problem_response
 
 if TYPE_CHECKING:  # loaded only where people sign in
     from dockd.central.people.service import People
@@ -34,9 +33,6 @@ FORM_TOKEN = "form_token"  # noqa: S105 - a field's name
 TOKEN_HEADER = "X-Form-Token"  # noqa: S105 - a header's name
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_FORM_TYPES = ("application/x-www-form-urlencoded",)
-_LARGEST_FORM_BYTES = 64 * 1024
-_FORM_PATIENCE_SECONDS = 15.0
 _WHOSE = ("dock", "session", "recording", "digest", "name")
 
 
@@ -146,26 +142,11 @@ async def _check_meant(request: web.Request, secret: str | None, person: SignedI
         raise Refusal(FORM_OUTDATED, "Only a browser may send this form; it did not say where the form came from.")
     given = request.headers.get(TOKEN_HEADER)
     if given is None and not _is_api(request):
-        given = await _token_in_form(request)
+        given = (await read_form(request)).get(FORM_TOKEN)
     if secret is None or given is None or not is_form_token(given, secret):
         raise Refusal(
             FORM_OUTDATED, "This form is not of your present session, so nothing was changed. Open the page again."
         )
-
-
-async def _token_in_form(request: web.Request) -> str | None:
-    """Read the form; whoever handles it gets it from `request.post()`. Raises Refusal (408, 413, 415), BadRequest."""
-    require_content_type(request, _FORM_TYPES)
-    if request.content_length is not None and request.content_length > _LARGEST_FORM_BYTES:
-        raise Refusal(TOO_LARGE, f"The form is larger than {_LARGEST_FORM_BYTES} bytes.")
-    try:
-        async with asyncio.timeout(_FORM_PATIENCE_SECONDS):
-            given = (await request.post()).get(FORM_TOKEN)
-    except TimeoutError:
-        raise Refusal(TOO_SLOW, "The form did not arrive in time. Nothing was changed.") from None
-    except ValueError:
-        raise BadRequest("The form is not text in UTF-8.") from None
-    return given if isinstance(given, str) else None
 
 
 def _viewer(person: SignedIn | None, secret: str | None) -> Viewer:

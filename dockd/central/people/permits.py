@@ -61,6 +61,7 @@ _SIGNED_IN = Permit(Gate.SIGNED_IN)
 _DOCKS = Permit(Gate.DOCKS)
 _PEOPLE = Permit(Permission.MANAGE_PEOPLE)
 _FORCE = Permit(Permission.SEE_FORCE)
+_RUN = Permit(Permission.RUN_DOCKS)
 _DOCK = Permit(Permission.SEE_DOCKS, Reach.DOCK)
 
 PERMITS: Final[dict[tuple[str, str], Permit]] = {
@@ -88,6 +89,16 @@ PERMITS: Final[dict[tuple[str, str], Permit]] = {
     ("GET", "/api/v1/enrolment/authority"): _ANYONE,
     ("POST", "/api/v1/enrolment"): Permit(Gate.INVITED),
     ("POST", "/api/v1/docks/{dock}/certificate"): _DOCKS,
+    ("GET", "/api/v1/fleet"): _FORCE,
+    ("GET", "/api/v1/fleet/sites"): _FORCE,
+    ("GET", "/api/v1/fleet/search"): _FORCE,
+    ("GET", "/api/v1/docks/{dock}/faults"): _DOCK,
+    ("GET", "/api/v1/alerts"): _FORCE,
+    ("GET", "/api/v1/alerts/{number}"): _FORCE,
+    ("POST", "/api/v1/alerts/{number}/acknowledge"): _RUN,
+    ("GET", "/api/v1/silences"): _FORCE,
+    ("POST", "/api/v1/silences"): _RUN,
+    ("POST", "/api/v1/silences/{number}/end"): _RUN,
     # --- pages ----------------------------------------------------------------------------------
     ("GET", "/static/{name}"): _ANYONE,
     ("GET", "/"): Permit(Permission.SEE_DOCKS, Reach.OWN),
@@ -100,6 +111,14 @@ PERMITS: Final[dict[tuple[str, str], Permit]] = {
     ("GET", "/store"): _FORCE,
     ("GET", "/rollout"): _FORCE,
     ("GET", "/rollout/sites"): _FORCE,
+    ("GET", "/fleet"): _FORCE,
+    ("GET", "/fleet/sites"): _FORCE,
+    ("GET", "/fleet/search"): _FORCE,
+    ("GET", "/alerts"): _FORCE,
+    ("GET", "/alerts/{number}"): _FORCE,
+    ("POST", "/alerts/{number}/acknowledge"): _RUN,
+    ("POST", "/silences"): _RUN,
+    ("POST", "/silences/{number}/end"): _RUN,
     # --- signing in, one's own account, people ----------------------------------------------------
     ("GET", "/sign-in"): _ANYONE,
     ("POST", "/sign-in"): _ANYONE,
