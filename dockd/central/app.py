@@ -22,6 +22,10 @@ from dockd.central.belonging import check_is_of_a_centre, claim_database
 from dockd.central.centre_facts import CentreFacts
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
+from dockd.central.custody.bundling import Sources
+from dockd.central.custody.desk import CustodyDesk
+from dockd.central.custody.gathering import Gathering
+from dockd.central.custody.reading import CustodyReader
 from dockd.central.database import Database, sqlite_url
 from dockd.central.docks_door import DocksDoor
 from dockd.central.enrolment import Enrolment
@@ -158,6 +162,8 @@ async def _opened(
         people = load_people(config, sign_in, database, facts, clock) if config.sign_in == "required" else None
         if people is not None:
             stack.push_async_callback(people.close)
+        manifests = Manifests(database, store, clock)
+        custody = Sources(database, CustodyReader(database), manifests, identity)
         services = Services(
             config=config,
             clock=clock,
@@ -165,7 +171,7 @@ async def _opened(
             store=store,
             facts=intake,
             claims=claims,
-            manifests=Manifests(database, store, clock),
+            manifests=manifests,
             queries=queries,
             waits=OrderWaits(database, queries, stopping),
             stopping=stopping,
@@ -183,6 +189,8 @@ async def _opened(
             centre_facts=facts,
             people=people,
             fleet=await open_fleet(database, clock, alerts_config, store=identity.store),
+            custody=CustodyDesk(custody, facts),
+            gathering=Gathering(database, clock),
         )
         yield services, bucket
 
@@ -212,6 +220,7 @@ def build_centre(
                 asyncio.create_task(_sweep(services), name="centre sweep"),
                 asyncio.create_task(services.waits.run(), name="order waits"),
                 asyncio.create_task(services.fleet.run(), name="alerts"),
+                asyncio.create_task(_gather_custody(services), name="custody"),
             ]
             if bucket is not None:
                 orphans_after = timedelta(hours=config.abandoned_upload_hours)
@@ -382,6 +391,18 @@ async def _sweep(services: Services) -> None:
                 await services.people.forget_old()
         except Refusal as refusal:
             _log.warning("sweep_failed", reason=refusal.what)  # the disk or database passes; so does this
+        await services.clock.sleep(_SWEEP_SECONDS)
+
+
+async def _gather_custody(services: Services) -> None:
+    """At the start, and every hour: what other processes of an older version took in without the account of custody."""
+    while True:
+        try:
+            folded = await services.gathering.catch_up()
+            if folded:
+                _log.info("custody_gathered", facts=folded)
+        except Refusal as refusal:
+            _log.warning("custody_not_gathered", reason=refusal.what)
         await services.clock.sleep(_SWEEP_SECONDS)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import and_, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.chain import ChainEnd, ReceivedFact, key_after, new_facts, receive
+from dockd.central.custody.gathering import Gathering, note_custody
 from dockd.central.database import Database, insert_new, insert_or_change
 from dockd.central.fleet.projecting import note_fleet, note_gauges
 from dockd.central.places.whereabouts import note_whereabouts
@@ -43,6 +44,7 @@ class FactIntake:
         self._database = database
         self._clock = clock
         self._pinned = pinned
+        self._custody = Gathering(database, clock)
         self._batches: SharedCommits[_Batch, FactsTaken] = SharedCommits(
             self._take, key=lambda one: one.dock, weight=lambda one: len(one.received), most=_MOST_FACTS_TOGETHER
         )
@@ -64,7 +66,11 @@ class FactIntake:
             received = receive(dock, batch)
         else:
             received = await asyncio.to_thread(receive, dock, batch)
-        return await self._batches.add(_Batch(dock, received))
+        try:
+            return await self._batches.add(_Batch(dock, received))
+        except Refusal as refusal:
+            await self._custody.note_refused(dock, received[0].recorded.number, refusal)
+            raise
 
     async def head(self, dock: str) -> FactsTaken:
         """Where the chain stands; number 0 for a dock never heard of. Raises Refusal (503)."""
@@ -133,6 +139,7 @@ class FactIntake:
             await take_back(connection, recorded, projection.recordings, self._pinned, now)
         await note_whereabouts(connection, recorded)
         await note_fleet(connection, recorded)
+        await note_custody(connection, recorded)
 
     async def _move_ends(self, connection: AsyncConnection, changes: Sequence[_Change]) -> None:
         if not changes:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ KEYS_FOLDER = "keys"
 _PRIVATE_KEY_FILE = "receipt-key.pem"
 _SECRET_FILE = "address-secret"  # noqa: S105 - a file's name
 _SECRET_BYTES = 32
+_SEAL = re.compile(rb"[0-9a-f]{64}  manifest-sha256\.txt\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,15 @@ class Identity:
     def store(self) -> StoreId:
         """The store's id."""
         return StoreId(self.pinned.store)
+
+    def sign_seal(self, seal: bytes) -> bytes:
+        """Return the signature (64 bytes) over the seal of a custody bundle, `<SHA-256>  manifest-sha256.txt`.
+
+        Only of that form, which no receipt has: one key signs both. Raises ValueError.
+        """
+        if not _SEAL.fullmatch(seal):
+            raise ValueError("only the seal of a bundle is signed so")
+        return self._private.sign(seal)
 
     def sign(self, unsigned: Receipt) -> Receipt:
         """Return the receipt with this store's signature. The caller has proved what it says."""

@@ -11,6 +11,8 @@ from aiohttp import web
 from dockd.central.centre_facts import CentreFacts
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
+from dockd.central.custody.desk import CustodyDesk
+from dockd.central.custody.gathering import Gathering
 from dockd.central.enrolment import Enrolment
 from dockd.central.fact_intake import FactIntake
 from dockd.central.fleet.service import FleetServices
@@ -53,6 +55,8 @@ class Services:
     ownership: Ownership
     centre_facts: CentreFacts
     fleet: FleetServices
+    custody: CustodyDesk
+    gathering: Gathering
     people: People | None = None
     bucket: BucketRecords | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

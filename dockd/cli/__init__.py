@@ -40,6 +40,7 @@ VERBS: dict[str, Verb] = {
     "release": Verb("dockd.cli.issue:release", "Let a HELD bay go on, after a person has dealt with it."),
     "bays": Verb("dockd.cli.bays:bays", "Teach the dock which USB port is which bay."),
     "recordings": Verb("dockd.cli.recordings:recordings", "List, show and export recordings of the central store."),
+    "custody": Verb("dockd.cli.custody:custody", "Export the account of custody: signed, checked, differences first."),
     "verify": Verb("dockd.cli.verify:verify", "Check chain, signatures and digests of an export, without any server."),
     "check-config": Verb("dockd.cli.check_config:check_config", "Say everything that is wrong in a configuration."),
     "show-config": Verb("dockd.cli.show_config:show_config", "Print the configuration in force, defaults and all."),

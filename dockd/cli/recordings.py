@@ -20,7 +20,8 @@ from dockd.clock import SystemClock
 from dockd.custody_out.bundle import ExportIndex, read_public_pem
 from dockd.custody_out.claims import claim_lines
 from dockd.custody_out.export import Exporter, Selection
-from dockd.custody_out.proof import PinnedKeys, prove
+from dockd.custody_out.pinned import PinnedKeys
+from dockd.custody_out.proof import prove
 from dockd.dock.centre_archive import CentreArchive
 from dockd.dock.centre_wire import open_http_session
 from dockd.errors import BadRequest, CentreRefused, NotFound
@@ -180,7 +181,8 @@ def export_lines(index: ExportIndex, folder: Path) -> list[str]:
 
 
 @asynccontextmanager
-async def _archive(centre: Centre) -> AsyncIterator[CentreArchive]:
+async def open_archive(centre: Centre) -> AsyncIterator[CentreArchive]:
+    """The reading side of a centre. Raises BadRequest for what is no address or no token."""
     if not centre.url.startswith(("http://", "https://")):
         raise BadRequest(f"{centre.url!r} is not the address of a centre; it begins with http:// or https://.")
     token = read_token(centre.token_file, centre.url) if centre.token_file is not None else None
@@ -193,7 +195,7 @@ async def _archive(centre: Centre) -> AsyncIterator[CentreArchive]:
 async def _listed(centre: Centre, filters: dict[str, str], limit: int) -> list[RecordingSummary]:
     found: list[RecordingSummary] = []
     after: str | None = None
-    async with _archive(centre) as archive:
+    async with open_archive(centre) as archive:
         while len(found) < limit:
             page = await archive.recordings(filters, after)
             found += page.recordings
@@ -205,7 +207,7 @@ async def _listed(centre: Centre, filters: dict[str, str], limit: int) -> list[R
 
 async def _detail(centre: Centre, digest: str) -> RecordingDetail:
     wanted = parse_digest(digest.lower())
-    async with _archive(centre) as archive:
+    async with open_archive(centre) as archive:
         try:
             return await archive.recording(wanted)
         except CentreRefused as refused:
@@ -217,5 +219,5 @@ async def _detail(centre: Centre, digest: str) -> RecordingDetail:
 async def _export(
     centre: Centre, folder: Path, selection: Selection, key: str | None, told: Callable[[str], None]
 ) -> ExportIndex:
-    async with _archive(centre) as archive:
+    async with open_archive(centre) as archive:
         return await Exporter(archive, folder, SystemClock(), store_key=key, told=told).export(selection)

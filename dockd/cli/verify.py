@@ -12,7 +12,8 @@ import click
 
 from dockd.custody_out.bundle import read_public_pem
 from dockd.custody_out.claims import claim_lines
-from dockd.custody_out.proof import PinnedKeys, prove
+from dockd.custody_out.pinned import PinnedKeys
+from dockd.custody_out.proof import prove
 from dockd.errors import ProofFailed
 
 _key_file = click.Path(path_type=Path, exists=True, dir_okay=False)

@@ -150,6 +150,11 @@ def signature_bytes(signature: str) -> bytes:
         return signature.encode("utf-8", "replace")
 
 
+def base64_text(signature: bytes) -> str:
+    """The reverse: 64 bytes as facts and receipts carry them."""
+    return base64.b64encode(signature).decode("ascii")
+
+
 class ExportFolder:
     """Writes an export's files durably; never over an existing one."""
 

@@ -6,7 +6,7 @@ Names in lists are compared with names found; none is ever opened that the walk 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,14 +53,8 @@ def gather(root: Path) -> Evidence:
     """
     if not root.is_dir():
         raise ProofFailed(f"{root} is not a folder, so it cannot be an export.")
-    strange: list[str] = []
-    files: dict[str, Content] = {}
     try:
-        for relative, is_regular in _walk(root):
-            if is_regular:
-                files[relative] = measure_file(root / relative)
-            else:
-                strange.append(relative)
+        files, strange = measure_all(root)
         index = bundle.ExportIndex.model_validate_json((root / bundle.EXPORT_NAME).read_bytes())
         store_key = bundle.read_public_pem((root / bundle.store_key_path(index.store)).read_bytes())
     except FileNotFoundError as error:
@@ -69,8 +63,20 @@ def gather(root: Path) -> Evidence:
         raise ProofFailed(f"The export cannot be read: {error}.") from error
     except ValidationError as error:
         raise ProofFailed(f"{bundle.EXPORT_NAME} is damaged ({error.error_count()} mistakes).") from error
-    chains = {dock: _read_chain(root, dock) for dock in index.docks}
-    return Evidence(root, files, tuple(strange), index, store_key, chains)
+    chains = {dock: read_chain(root, dock) for dock in index.docks}
+    return Evidence(root, files, strange, index, store_key, chains)
+
+
+def measure_all(root: Path) -> tuple[dict[str, Content], tuple[str, ...]]:
+    """Every plain file below `root` by its relative path, and what is none; blocking. Lets OSError through."""
+    strange: list[str] = []
+    files: dict[str, Content] = {}
+    for relative, is_regular in _walk(root):
+        if is_regular:
+            files[relative] = measure_file(root / relative)
+        else:
+            strange.append(relative)
+    return files, tuple(strange)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, bool]]:
@@ -83,8 +89,8 @@ def _walk(root: Path) -> Iterator[tuple[str, bool]]:
                 yield inner.relative_to(root).as_posix(), False
 
 
-def _read_chain(root: Path, dock: str) -> DockProof:
-    """Read and replay `facts.jsonl` of a dock; blocking. Faults are kept, not raised."""
+def read_chain(root: Path, dock: str, also: Callable[[RecordedFact], None] = lambda _: None) -> DockProof:
+    """Read and replay `facts.jsonl` of a dock, every fact to `also` too; blocking. Faults are kept, not raised."""
     proof = DockProof(ChainReplay(dock))
     try:
         with (root / bundle.facts_path(dock)).open("rb") as file:
@@ -99,6 +105,7 @@ def _read_chain(root: Path, dock: str) -> DockProof:
                 if bundle.fact_line(recorded) != line:
                     proof.form_faults.append(f"line {number} (fact {recorded.number}) is not in canonical form")
                 proof.replay.add(recorded)
+                also(recorded)
     except OSError as error:
         proof.form_faults.append(f"{bundle.facts_path(dock)} cannot be read: {error.strerror}")
     return proof

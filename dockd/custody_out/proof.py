@@ -7,23 +7,16 @@ believed: `export.json` and `manifest-sha256.txt` only tell what to look for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from dockd.custody_out import bundle
 from dockd.custody_out.claims import Claim, claim
+from dockd.custody_out.custody_bundle import INDEX_NAME
+from dockd.custody_out.custody_proof import prove_custody
 from dockd.custody_out.evidence import Evidence, gather
 from dockd.custody_out.manifest import SHA256_MANIFEST_NAME, read_sha256_list
+from dockd.custody_out.pinned import PinnedKeys, store_key_claim
 from dockd.custody_out.proof_chain import chain_claims
 from dockd.custody_out.proof_footage import footage_claims, receipt_claims
-
-
-@dataclass(frozen=True, slots=True)
-class PinnedKeys:
-    """Keys known from elsewhere (base64, Ed25519); None: not known."""
-
-    store: str | None = None
-    docks: frozenset[str] | None = None
 
 
 def prove(root: Path, pinned: PinnedKeys | None = None) -> tuple[Claim, ...]:
@@ -32,8 +25,11 @@ def prove(root: Path, pinned: PinnedKeys | None = None) -> tuple[Claim, ...]:
     Raises ProofFailed when there is nothing that could be checked: no folder, no index, no key.
     """
     keys = pinned or PinnedKeys()
+    if (root / INDEX_NAME).is_file():
+        proof = prove_custody(root, keys)
+        return proof.of_bundle + proof.of_custody
     evidence = gather(root)
-    claims = [_list_claim(evidence), _store_key_claim(evidence, keys)]
+    claims = [_list_claim(evidence), store_key_claim(evidence.index.store, evidence.store_key, keys)]
     for dock in evidence.docks:
         claims += chain_claims(evidence, dock, keys.docks)
     claims += receipt_claims(evidence)
@@ -55,12 +51,3 @@ def _list_claim(evidence: Evidence) -> Claim:
     faults += [f"{name} is not a plain file" for name in evidence.strange]
     faults += [f"{name} was changed" for name in sorted(listed.keys() & found.keys()) if listed[name] != found[name]]
     return claim(words, faults, f"{len(found)} files")
-
-
-def _store_key_claim(evidence: Evidence, pinned: PinnedKeys) -> Claim:
-    fingerprint = bundle.key_fingerprint(evidence.store_key)
-    words = f"The receipts' key of store {evidence.index.store} has the fingerprint {fingerprint}."
-    if pinned.store is None:
-        return claim(words, [], "compare it with the one that the force published")
-    faults = [] if pinned.store == evidence.store_key else ["it is not the key that was given"]
-    return claim(words, faults, "compared with the key that was given")

@@ -63,12 +63,13 @@ def _receipt_faults(evidence: Evidence, one: ExportedRecording, entry: LedgerEnt
 
 def footage_claims(evidence: Evidence) -> Iterator[Claim]:
     """The files are the footage, the manifests describe them, and nothing that should be here is left out."""
-    yield _digest_claim(evidence)
-    yield _manifest_claim(evidence)
+    yield digest_claim(evidence)
+    yield manifest_claim(evidence)
     yield _completeness_claim(evidence)
 
 
-def _digest_claim(evidence: Evidence) -> Claim:
+def digest_claim(evidence: Evidence) -> Claim:
+    """Every file of footage that the index names is here and has the digest in the facts."""
     faults: list[str] = []
     total_bytes = 0
     for one in evidence.index.recordings:
@@ -91,7 +92,8 @@ def _digest_claim(evidence: Evidence) -> Claim:
     )
 
 
-def _manifest_claim(evidence: Evidence) -> Claim:
+def manifest_claim(evidence: Evidence) -> Claim:
+    """The manifests beside the footage that the index names list it and nothing else."""
     folders: dict[tuple[str, str], list[ExportedRecording]] = {}
     for one in evidence.index.recordings:
         folders.setdefault((one.dock, one.session), []).append(one)

@@ -125,6 +125,11 @@ class ChainReplay:
         return len(self._hashes)
 
     @property
+    def head(self) -> str:
+        """The hash of the last fact; empty when there is none."""
+        return self._hashes[-1] if self._hashes else ""
+
+    @property
     def signed_through(self) -> int:
         """The last fact that a good checkpoint covers; 0 when there is none."""
         return max((one.through for one in self.checkpoints), default=0)

@@ -6,7 +6,7 @@ receipts by `custody_out`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import quote
 
@@ -47,9 +47,13 @@ class CentreArchive:
         path = f"/api/v1/recordings/{quote(digest, safe='')}"
         return await self._wire.ask("GET", path, RecordingDetail, limit_bytes=LARGE_ANSWER_BYTES)
 
-    def content(self, digest: Digest) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The bytes of one digest, in pieces."""
-        return self._wire.stream(f"/api/v1/recordings/{quote(digest, safe='')}/content")
+    def content(self, digest: Digest, offset_bytes: int = 0) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The bytes of one digest from `offset_bytes` on, in pieces."""
+        return self._wire.stream(f"/api/v1/recordings/{quote(digest, safe='')}/content", offset_bytes=offset_bytes)
+
+    def custody_bundle(self, query: Mapping[str, str]) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The signed custody bundle of a selection as a tar archive, in pieces."""
+        return self._wire.stream("/api/v1/custody/bundle.tar", query=query)
 
     async def facts(self, dock: str, after: int, limit: int) -> tuple[RecordedFact, ...]:
         """A dock's facts numbered above `after`, in order."""

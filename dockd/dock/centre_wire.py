@@ -139,17 +139,29 @@ class CentreWire:
         return await self._tried(lambda: self._exchange(question))
 
     @asynccontextmanager
-    async def stream(self, path: str, *, chunk_bytes: int = MEBIBYTE) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Yield the body at `path` piece by piece, of any length, as long as it keeps coming.
+    async def stream(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        offset_bytes: int = 0,
+        chunk_bytes: int = MEBIBYTE,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Yield the body at `path` from `offset_bytes` on, piece by piece, of any length, as long as it keeps coming.
 
         Raises as `ask`, without tries of its own: the caller begins again.
         """
+        headers = {"Range": f"bytes={offset_bytes}-"} if offset_bytes else {}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_ANSWER_SECONDS)
         try:
             async with self._session.get(
-                self.url(path), allow_redirects=False, timeout=timeout, ssl=self._tls_for(self._base)
+                self.url(path, query),
+                headers=headers,
+                allow_redirects=False,
+                timeout=timeout,
+                ssl=self._tls_for(self._base),
             ) as response:
-                if response.status != 200:
+                if response.status != (206 if offset_bytes else 200):
                     check_answer(await _read(response, SMALL_ANSWER_BYTES), self._clock.now())
                     raise CentreUnavailable(f"The centre answered HTTP {response.status} to a request for content.")
                 yield response.content.iter_chunked(chunk_bytes)

@@ -39,6 +39,7 @@ class Pages:
                 "rate": text.rate_in_words,
                 "duration": text.duration_in_words,
                 "utc": text.utc_time,
+                "local": text.local_time,
                 "clock_offset": text.clock_offset_in_words,
                 "counted": text.count_in_words,
                 "unbroken": unbroken,

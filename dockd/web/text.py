@@ -87,6 +87,12 @@ def utc_time(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def local_time(at: datetime, zone: tzinfo | None = None) -> str:
+    """`2026-07-22 07:00:05 BST` in `zone` (None: this host's own), with its name; empty where it is as UTC then."""
+    local = at.astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}" if local.utcoffset() else ""
+
+
 def count_in_words(count: int, one: str, many: str) -> str:
     """`1 recording`, `12 recordings`, `10,000 recordings`."""
     return f"1 {one}" if count == 1 else f"{count:,} {many}"

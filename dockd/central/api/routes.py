@@ -11,6 +11,7 @@ from dockd.central import refusals
 from dockd.central.api import dock_calls, recording_calls, rollout_calls
 from dockd.central.api.access import admit, note_start
 from dockd.central.api.answers import raw_json_answer
+from dockd.central.api.custody_routes import CUSTODY_ROUTES
 from dockd.central.api.enrolment_routes import ENROLMENT_ROUTES
 from dockd.central.api.fleet_routes import FLEET_ROUTES
 from dockd.central.api.openapi import describe
@@ -279,7 +280,14 @@ _READING_ROUTES = (
     ),
 )
 
-ROUTES = (*_DOCK_ROUTES, *_UPLOAD_ROUTES, *_READING_ROUTES, *ENROLMENT_ROUTES, *FLEET_ROUTES)
+ROUTES = (
+    *_DOCK_ROUTES,
+    *_UPLOAD_ROUTES,
+    *_READING_ROUTES,
+    *ENROLMENT_ROUTES,
+    *FLEET_ROUTES,
+    *CUSTODY_ROUTES,
+)
 
 _DOCUMENT = json.dumps(describe(ROUTES, title="dockd centre", version=__version__), ensure_ascii=False).encode("utf-8")
 

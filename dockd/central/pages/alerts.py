@@ -15,6 +15,7 @@ from dockd.central.pages.fleet import HEALTH_LOOKS
 from dockd.central.services import SERVICES
 from dockd.errors import BadRequest, NotFound
 from dockd.rules.alerts import TITLES, AlertKind
+from dockd.web.forms import read_form
 from dockd.web.pages import Pages
 from dockd.web.problems import describe_mistakes
 from dockd.wire.alerts import NewSilence

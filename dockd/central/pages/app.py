@@ -11,6 +11,7 @@ from aiohttp import web
 from dockd.central.acting import seen_docks
 from dockd.central.pages.account import AccountPages
 from dockd.central.pages.alerts import AlertPages
+from dockd.central.pages.custody import CustodyPages
 from dockd.central.pages.fleet import FleetPages
 from dockd.central.pages.people import PeoplePages
 from dockd.central.pages.rollout import RolloutPages
@@ -48,6 +49,7 @@ def add_pages(app: web.Application) -> None:
     for area in (
         FleetPages(pages),
         AlertPages(pages),
+        CustodyPages(pages),
         SignInPages(pages),
         AccountPages(pages),
         PeoplePages(pages),

@@ -61,6 +61,7 @@ _SIGNED_IN = Permit(Gate.SIGNED_IN)
 _DOCKS = Permit(Gate.DOCKS)
 _PEOPLE = Permit(Permission.MANAGE_PEOPLE)
 _FORCE = Permit(Permission.SEE_FORCE)
+_CUSTODY = Permit(Permission.SEE_CUSTODY)  # every call of the account writes its own fact, with what was asked
 _RUN = Permit(Permission.RUN_DOCKS)
 _DOCK = Permit(Permission.SEE_DOCKS, Reach.DOCK)
 
@@ -99,6 +100,12 @@ PERMITS: Final[dict[tuple[str, str], Permit]] = {
     ("GET", "/api/v1/silences"): _FORCE,
     ("POST", "/api/v1/silences"): _RUN,
     ("POST", "/api/v1/silences/{number}/end"): _RUN,
+    ("GET", "/api/v1/custody/recordings"): _CUSTODY,
+    ("GET", "/api/v1/custody/sessions"): _CUSTODY,
+    ("GET", "/api/v1/custody/holders"): _CUSTODY,
+    ("GET", "/api/v1/custody/conflicts"): _CUSTODY,
+    ("GET", "/api/v1/custody/export/{name}"): _CUSTODY,
+    ("GET", "/api/v1/custody/bundle.tar"): _CUSTODY,
     # --- pages ----------------------------------------------------------------------------------
     ("GET", "/static/{name}"): _ANYONE,
     ("GET", "/"): Permit(Permission.SEE_DOCKS, Reach.OWN),
@@ -111,6 +118,7 @@ PERMITS: Final[dict[tuple[str, str], Permit]] = {
     ("GET", "/store"): _FORCE,
     ("GET", "/rollout"): _FORCE,
     ("GET", "/rollout/sites"): _FORCE,
+    ("GET", "/custody"): _CUSTODY,
     ("GET", "/fleet"): _FORCE,
     ("GET", "/fleet/sites"): _FORCE,
     ("GET", "/fleet/search"): _FORCE,

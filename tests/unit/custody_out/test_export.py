@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dockd.custody_out.export import Exporter, Selection
-from dockd.custody_out.proof import PinnedKeys, prove
+from dockd.custody_out.pinned import PinnedKeys
+from dockd.custody_out.proof import prove
 from dockd.errors import BadRequest, NotFound
 from dockd.model.ids import SessionId
 from tests.support.archive import MadeArchive

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dockd.custody_out.bundle import fact_line, public_pem
 from dockd.custody_out.manifest import SHA256_MANIFEST_NAME, sha256_list
-from dockd.custody_out.proof import PinnedKeys, prove
+from dockd.custody_out.pinned import PinnedKeys
+from dockd.custody_out.proof import prove
 from dockd.errors import ProofFailed
 from dockd.model.canonical import canonical_json
 from dockd.model.facts import RecordedFact, link

@@ -111,3 +111,9 @@ def test_counts_and_rates() -> None:
     assert text.count_in_words(10_000, "recording", "recordings") == "10,000 recordings"
     assert text.rate_in_words(34_000_000) == "34.0 MB/s"
     assert text.rate_in_words(12) == "12 B/s"
+
+
+def test_local_time_names_its_zone_and_is_silent_where_it_is_as_utc() -> None:
+    assert text.local_time(NOW, timezone(timedelta(hours=1), "BST")) == "2026-11-22 07:01:30 BST"
+    assert text.local_time(NOW, UTC) == ""
+    assert text.local_time(NOW, timezone(timedelta(0), "GMT")) == ""

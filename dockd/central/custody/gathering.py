@@ -1,0 +1,310 @@
+"""Keeps the account of custody beside the facts, in the transaction that adds them.
+
+A dock's facts are folded in their order and each once: `custody_docks` says how far. A centre that held facts before
+these tables were made catches up beside its work. Rules are in `rules.differences`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dockd.central.custody.tables import (
+    custody_conflicts,
+    custody_docks,
+    custody_holders,
+    custody_recordings,
+    custody_session_facts,
+    custody_sessions,
+)
+from dockd.central.database import Database, insert_new, insert_or_replace
+from dockd.central.refusals import BAD_SIGNATURE, FORK, OTHER_KEY, REWRITE
+from dockd.central.tables import docks, facts
+from dockd.clock import Clock
+from dockd.custody_out.accounts import is_of_account
+from dockd.model import facts as told
+from dockd.model.facts import RecordedFact
+from dockd.rules.custody import recording_of
+from dockd.rules.differences import RecordingStanding, SessionStanding
+from dockd.web.problems import Refusal
+
+_LOT = 500
+_CONFLICTS = frozenset({kind.code for kind in (FORK, REWRITE, OTHER_KEY, BAD_SIGNATURE)})
+
+
+@dataclass(slots=True)
+class _Recording:
+    """A row of `custody_recordings`."""
+
+    dock: str
+    recording: str
+    at: datetime
+    first_fact: int
+    camera: str | None = None
+    officer: str | None = None
+    session: str | None = None
+    accepted_fact: int | None = None
+    erased_fact: int | None = None
+    size_bytes: int | None = None
+    digest: str | None = None
+    stage: int = 0
+    marks: int = 0
+    is_open: bool = True
+    has_mark: bool = False
+
+    def take(self, recorded: RecordedFact) -> None:
+        standing = RecordingStanding(self.stage, self.marks, self.digest, self.size_bytes)
+        fact = recorded.fact
+        standing.take(fact, recorded.moment.clock_sync)
+        if isinstance(fact, told.RecordingListed) and self.session is None:
+            self.camera, self.officer, self.session = fact.camera, fact.officer, fact.session
+            self.at = fact.recorded_at or self.at
+        self.stage, self.marks = int(standing.stage), int(standing.marks)
+        self.digest, self.size_bytes = standing.digest, standing.size_bytes
+        self.is_open, self.has_mark = standing.is_open, standing.has_mark
+        if standing.is_stored and self.accepted_fact is None:
+            self.accepted_fact = recorded.number
+        if standing.is_erased and self.erased_fact is None:
+            self.erased_fact = recorded.number
+
+
+@dataclass(slots=True)
+class _Session:
+    """A row of `custody_sessions`."""
+
+    dock: str
+    session: str
+    bay: str
+    started_at: datetime
+    first_fact: int
+    camera: str | None = None
+    identified_fact: int | None = None
+    succeeded_fact: int | None = None
+    marks: int = 0
+    has_difference: bool = False
+
+    def take(self, recorded: RecordedFact) -> None:
+        standing = SessionStanding(self.marks)
+        fact = recorded.fact
+        standing.take(fact, recorded.moment.clock_sync)
+        if isinstance(fact, told.CameraIdentified):
+            self.camera, self.identified_fact = fact.identity.camera, self.identified_fact or recorded.number
+        self._settle(standing)
+
+    def succeed(self, number: int) -> None:
+        standing = SessionStanding(self.marks)
+        if self.succeeded_fact is None and not standing.is_over:
+            self.succeeded_fact = number
+            standing.succeed()
+            self._settle(standing)
+
+    def _settle(self, standing: SessionStanding) -> None:
+        self.marks, self.has_difference = int(standing.marks), bool(standing.differences())
+
+
+class _Lot:
+    """Folds some consecutive facts of one dock."""
+
+    def __init__(self, dock: str, new: tuple[RecordedFact, ...]) -> None:
+        self._dock = dock
+        self._new = new
+        self._recordings: dict[str, _Recording] = {}
+        self._sessions: dict[str, _Session] = {}
+        self._lines: list[dict[str, Any]] = []
+        self._holders: list[dict[str, Any]] = []
+        self._ends: list[tuple[str, datetime, int]] = []
+
+    async def load(self, connection: AsyncConnection) -> None:
+        """Fetch the rows that these facts are about."""
+        names = {name for one in self._new if (name := recording_of(one.fact))}
+        of_dock = custody_recordings.c.dock == self._dock
+        question = select(custody_recordings).where(of_dock, custody_recordings.c.recording.in_(names))
+        if names:
+            for row in (await connection.execute(question)).mappings():
+                self._recordings[row["recording"]] = _Recording(**row)
+        sessions = {str(name) for one in self._new if (name := getattr(one.fact, "session", None))}
+        bays = {one.fact.bay for one in self._new if isinstance(one.fact, told.CameraDocked)}
+        if sessions or bays:
+            await self._load_sessions(connection, sessions, bays)
+
+    async def _load_sessions(self, connection: AsyncConnection, sessions: set[str], bays: set[str]) -> None:
+        c = custody_sessions.c
+        newest = select(func.max(c.first_fact)).where(c.dock == self._dock, c.bay.in_(bays)).group_by(c.bay)
+        wanted = or_(c.session.in_(sessions), and_(c.bay.in_(bays), c.first_fact.in_(newest)))
+        question = select(custody_sessions).where(c.dock == self._dock, wanted).order_by(c.first_fact)
+        for row in (await connection.execute(question)).mappings():
+            self._sessions[row["session"]] = _Session(**row)
+
+    def fold(self) -> None:
+        """Take in every fact."""
+        for recorded in self._new:
+            name = recording_of(recorded.fact)
+            if name is not None:
+                new = _Recording(self._dock, name, recorded.moment.at, recorded.number)
+                self._recordings.setdefault(name, new).take(recorded)
+            else:
+                self._fold_other(recorded, recorded.fact)
+
+    def _fold_other(self, recorded: RecordedFact, fact: told.Fact) -> None:
+        match fact:
+            case told.CameraDocked():
+                self._begin(recorded, fact)
+            case told.AssignmentStarted():
+                self._holders.append(
+                    {
+                        "dock": self._dock,
+                        "assignment": fact.assignment,
+                        "camera": fact.camera,
+                        "officer": fact.officer,
+                        "started_at": fact.started_at,
+                        "started_fact": recorded.number,
+                    }
+                )
+            case told.AssignmentEnded():
+                self._ends.append((fact.assignment, fact.ended_at, recorded.number))
+            case _:
+                session = self._sessions.get(str(getattr(fact, "session", "")))
+                if session is not None and is_of_account(fact):
+                    session.take(recorded)
+                    self._lines.append(self._line(session.session, recorded.number))
+
+    def _begin(self, recorded: RecordedFact, fact: told.CameraDocked) -> None:
+        if fact.session in self._sessions:
+            return
+        before = [one for one in self._sessions.values() if one.bay == fact.bay]
+        if before:
+            max(before, key=lambda one: one.first_fact).succeed(recorded.number)
+        session = _Session(self._dock, fact.session, fact.bay, recorded.moment.at, recorded.number)
+        session.take(recorded)
+        self._sessions[fact.session] = session
+        self._lines.append(self._line(fact.session, recorded.number))
+
+    def _line(self, session: str, number: int) -> dict[str, Any]:
+        return {"dock": self._dock, "session": session, "fact_number": number}
+
+    async def save(self, connection: AsyncConnection) -> None:
+        """Write everything."""
+        await insert_or_replace(connection, custody_recordings, map(dataclasses.asdict, self._recordings.values()))
+        await insert_or_replace(connection, custody_sessions, map(dataclasses.asdict, self._sessions.values()))
+        await insert_new(connection, custody_session_facts, self._lines)
+        await insert_new(connection, custody_holders, self._holders)
+        for assignment, at, number in self._ends:
+            await connection.execute(
+                update(custody_holders)
+                .where(
+                    custody_holders.c.dock == self._dock,
+                    custody_holders.c.assignment == assignment,
+                    custody_holders.c.ended_fact.is_(None),
+                    custody_holders.c.started_fact < number,
+                )
+                .values(ended_at=at, ended_fact=number)
+            )
+        end = {"dock": self._dock, "through": self._new[-1].number}
+        await insert_or_replace(connection, custody_docks, [end])
+
+
+async def note_custody(connection: AsyncConnection, new: Sequence[RecordedFact]) -> None:
+    """Fold `new`, facts of one or more docks, each dock's in their order, inside the transaction that adds them.
+
+    A dock that is not caught up yet is left to `Gathering`. The caller holds the docks' rows.
+    """
+    of_docks: dict[str, list[RecordedFact]] = {}
+    for one in new:
+        of_docks.setdefault(one.dock, []).append(one)
+    if not of_docks:
+        return
+    question = select(custody_docks.c.dock, custody_docks.c.through).where(custody_docks.c.dock.in_(of_docks))
+    through = {row.dock: row.through for row in await connection.execute(question)}
+    for dock, told_by_it in sorted(of_docks.items()):
+        if through.get(dock, 0) == told_by_it[0].number - 1:
+            await _fold(connection, dock, tuple(told_by_it))
+
+
+async def _fold(connection: AsyncConnection, dock: str, new: tuple[RecordedFact, ...]) -> None:
+    lot = _Lot(dock, new)
+    await lot.load(connection)
+    lot.fold()
+    await lot.save(connection)
+
+
+async def _through(connection: AsyncConnection, dock: str) -> int:
+    question = select(custody_docks.c.through).where(custody_docks.c.dock == dock)
+    return int((await connection.execute(question)).scalar_one_or_none() or 0)
+
+
+class Gathering:
+    """What goes on beside the facts: catching up, and remembering what was refused."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def catch_up(self) -> int:
+        """Fold all facts that are held and not folded; returns how many. Raises Refusal (503, 507)."""
+        folded = 0
+        while (dock := await self._behind()) is not None:
+            folded += await self._fold_lot(dock)
+        return folded
+
+    async def note_refused(self, dock: str, number: int, refusal: Refusal) -> None:
+        """Remember that a dock sent what contradicts its chain, once for each dock and reason.
+
+        Raises Refusal (503, 507).
+        """
+        if refusal.kind.code not in _CONFLICTS:
+            return
+        now = self._clock.now()
+        c = custody_conflicts.c
+        row: Mapping[str, Any] = {
+            "dock": dock,
+            "code": refusal.kind.code,
+            "number": number,
+            "words": refusal.what.replace("\0", " ")[:1000],
+            "first_at": now,
+            "last_at": now,
+            "times": 0,
+        }
+        async with self._database.writing() as connection:
+            await insert_new(connection, custody_conflicts, [row])
+            await connection.execute(
+                update(custody_conflicts)
+                .where(c.dock == dock, c.code == refusal.kind.code)
+                .values(number=number, words=row["words"], last_at=now, times=c.times + 1)
+            )
+
+    async def _behind(self) -> str | None:
+        async with self._database.reading() as connection:
+            return (await connection.execute(behind().limit(1))).scalar_one_or_none()
+
+    async def _fold_lot(self, dock: str) -> int:
+        async with self._database.writing() as connection:
+            await connection.execute(select(docks.c.dock).where(docks.c.dock == dock).with_for_update())
+            after = await _through(connection, dock)
+            question = (
+                select(facts.c.body)
+                .where(facts.c.dock == dock, facts.c.number > after)
+                .order_by(facts.c.number)
+                .limit(_LOT)
+            )
+            bodies: Iterable[str] = (await connection.execute(question)).scalars().all()
+            new = tuple(map(RecordedFact.model_validate_json, bodies))
+            if new:
+                await _fold(connection, dock, new)
+            return len(new)
+
+
+def behind() -> Any:
+    """The docks of which facts are held that are not folded yet."""
+    known = docks.outerjoin(custody_docks, custody_docks.c.dock == docks.c.dock)
+    return (
+        select(docks.c.dock)
+        .select_from(known)
+        .where(docks.c.facts > func.coalesce(custody_docks.c.through, 0))
+        .order_by(docks.c.dock)
+    )
