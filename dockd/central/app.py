@@ -44,6 +44,8 @@ from dockd.central.places.importing import ListImport
 from dockd.central.places.rollout import RolloutQueries
 from dockd.central.postgres import PostgresLimits
 from dockd.central.queries import Queries
+from dockd.central.retention.config import KEEP_EVERYTHING, RetentionConfig
+from dockd.central.retention.service import Retention
 from dockd.central.services import SERVICES, Services
 from dockd.central.serving import in_url, listen, prepared
 from dockd.central.stores import ObjectStore
@@ -112,10 +114,14 @@ async def initialise_centre(
 
 @asynccontextmanager
 async def open_services(
-    config: CentreConfig, clock: Clock, *, store_config: StoreConfig = FOLDER_STORE
+    config: CentreConfig,
+    clock: Clock,
+    *,
+    store_config: StoreConfig = FOLDER_STORE,
+    retention_config: RetentionConfig = KEEP_EVERYTHING,
 ) -> AsyncIterator[Services]:
     """Open everything that the centre keeps, and close it in order. Raises CentreUnusable, DatabaseUnreachable."""
-    async with _opened(config, clock, store_config, NO_PEOPLE, NO_CHANNELS) as (services, _):
+    async with _opened(config, clock, store_config, NO_PEOPLE, NO_CHANNELS, retention_config) as (services, _):
         yield services
 
 
@@ -139,6 +145,7 @@ async def _opened(
     store_config: StoreConfig,
     sign_in: SignInConfig,
     alerts_config: AlertsConfig,
+    retention_config: RetentionConfig,
 ) -> AsyncIterator[tuple[Services, BucketService | None]]:
     folder = Path(config.folder)
     identity = await asyncio.to_thread(load_identity, folder)
@@ -164,6 +171,8 @@ async def _opened(
             stack.push_async_callback(people.close)
         manifests = Manifests(database, store, clock)
         custody = Sources(database, CustodyReader(database), manifests, identity)
+        retention = Retention(database, store, clock, retention_config)
+        await retention.decisions.begin()
         services = Services(
             config=config,
             clock=clock,
@@ -191,6 +200,7 @@ async def _opened(
             fleet=await open_fleet(database, clock, alerts_config, store=identity.store),
             custody=CustodyDesk(custody, facts),
             gathering=Gathering(database, clock),
+            retention=retention,
         )
         yield services, bucket
 
@@ -202,6 +212,7 @@ def build_centre(
     store_config: StoreConfig = FOLDER_STORE,
     sign_in: SignInConfig = NO_PEOPLE,
     alerts_config: AlertsConfig = NO_CHANNELS,
+    retention_config: RetentionConfig = KEEP_EVERYTHING,
 ) -> web.Application:
     """The centre as an application. It opens its folder when it starts and closes it when it is cleaned up."""
     app = web.Application()
@@ -214,17 +225,20 @@ def build_centre(
     the_clock = clock or SystemClock()
 
     async def life(running: web.Application) -> AsyncIterator[None]:
-        async with _opened(config, the_clock, store_config, sign_in, alerts_config) as (services, bucket):
+        async with _opened(config, the_clock, store_config, sign_in, alerts_config, retention_config) as opened:
+            services, bucket = opened
             running[SERVICES] = services
             beside = [
                 asyncio.create_task(_sweep(services), name="centre sweep"),
                 asyncio.create_task(services.waits.run(), name="order waits"),
                 asyncio.create_task(services.fleet.run(), name="alerts"),
                 asyncio.create_task(_gather_custody(services), name="custody"),
+                asyncio.create_task(services.retention.runs.keep_looking(), name="retention"),
             ]
             if bucket is not None:
                 orphans_after = timedelta(hours=config.abandoned_upload_hours)
                 beside.append(asyncio.create_task(bucket.run(orphans_after), name="object store"))
+            beside.append(asyncio.create_task(services.retention.runs.keep_looking(), name="retention"))
             running[_BESIDE] = tuple(beside)
             try:
                 yield
@@ -249,12 +263,20 @@ async def serving_centre(
     store_config: StoreConfig = FOLDER_STORE,
     sign_in: SignInConfig = NO_PEOPLE,
     alerts_config: AlertsConfig = NO_CHANNELS,
+    retention_config: RetentionConfig = KEEP_EVERYTHING,
 ) -> AsyncIterator[ServedCentre]:
     """Serve a centre at `config.host`/`config.port` (0: any) inside this process, until the block is left.
 
     Raises CentreUnusable, DatabaseUnreachable, PortInUse.
     """
-    app = build_centre(config, clock=clock, store_config=store_config, sign_in=sign_in, alerts_config=alerts_config)
+    app = build_centre(
+        config,
+        clock=clock,
+        store_config=store_config,
+        sign_in=sign_in,
+        alerts_config=alerts_config,
+        retention_config=retention_config,
+    )
     async with contextlib.AsyncExitStack() as stack:
         door = await DocksDoor.open(config) if config.docks_host is not None else None
         runner = await stack.enter_async_context(prepared(app))
@@ -274,6 +296,7 @@ async def run_centre(
     store_config: StoreConfig = FOLDER_STORE,
     sign_in: SignInConfig = NO_PEOPLE,
     alerts_config: AlertsConfig = NO_CHANNELS,
+    retention_config: RetentionConfig = KEEP_EVERYTHING,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises CentreUnusable, DatabaseUnreachable, PortInUse.
 
@@ -285,7 +308,11 @@ async def run_centre(
         loop.add_signal_handler(number, _ask_to_stop, asked_to_stop)
     try:
         async with serving_centre(
-            config, store_config=store_config, sign_in=sign_in, alerts_config=alerts_config
+            config,
+            store_config=store_config,
+            sign_in=sign_in,
+            alerts_config=alerts_config,
+            retention_config=retention_config,
         ) as served:
             _log.info("centre_serving", url=served.url, docks=served.docks_url, store=served.services.identity.store)
             systemd_notify.notify(systemd_notify.READY)

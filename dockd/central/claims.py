@@ -4,6 +4,9 @@ A claim is asked **by digest first**: what the store holds is receipted at once,
 one upload per digest is shared by everybody who claims the same bytes. A receipt is signed only inside
 `store.placed`, that is, after the whole object was read back from its final place.
 
+What was deleted by policy is taken again when a dock still has it: a receipt is never given for what the store does not
+hold, and policy deletes it again when it is due (docs/decisions/0017).
+
 The truth is in the database and the store, so any number of processes may do this; the table of running
 completions here only spares one process from proving the same object twice.
 """
@@ -14,9 +17,9 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import ColumnElement, Row, and_, delete, select, update
@@ -26,6 +29,12 @@ from dockd.central.database import Database, insert_new
 from dockd.central.identity import Identity
 from dockd.central.receipt_rows import receipt_row, receipts_of
 from dockd.central.refusals import BUSY, CLAIM_DIFFERS, DIGEST_DIFFERS, PARTS_DIFFER
+from dockd.central.retention.disposal_rows import (
+    DisposalState,
+    disposal_state,
+    disposal_states,
+    note_taken_again,
+)
 from dockd.central.shared_commits import SharedCommits
 from dockd.central.stores import ObjectStore, StoredObject, UploadPlan
 from dockd.central.tables import receipts, sources, uploads
@@ -53,6 +62,8 @@ class _Registered:
 
     receipt: Receipt | None
     upload: _UploadRow | None
+    is_gone: bool
+    """Policy deleted the object of that receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,7 @@ class _Proof:
     plan: UploadPlan
     signed: Receipt
     missing: Receipt | None
+    is_gone: bool
 
 
 class Claims:
@@ -105,7 +117,7 @@ class Claims:
         receipt, row = registered.receipt, registered.upload
         if row is None:
             raise Refusal(BUSY, "The upload was given up at this moment; claim again.", retry_after_seconds=1)
-        if receipt is not None and await self._is_still_held(receipt):
+        if receipt is not None and not registered.is_gone and await self._is_still_held(receipt):
             return ClaimAnswer(receipt=receipt)
         plan = _plan(row)
         if (plan.size_bytes, plan.part_size_bytes, plan.part_digests) != (
@@ -176,11 +188,12 @@ class Claims:
     async def _register(self, claims: Sequence[Claim]) -> list[_Registered | Refusal]:
         """Write down who claims what, and that there is an upload for it; all of one group in one transaction."""
         async with self._database.writing() as connection:
-            held = await receipts_of(connection, [one.digest for one in claims])
+            # Locked: nobody decides to delete these objects before the new sources can be seen.
+            held = await receipts_of(connection, [one.digest for one in claims], is_locking=True)
+            gone = await disposal_states(connection, held.values())
+            refused = {one.digest: why for one in claims if (why := _refusal(one, held, gone)) is not None}
             # In one order everywhere, so that no transaction waits for one that waits for it.
-            agreed = sorted(
-                (one for one in claims if not _contradicts(one, held.get(one.digest))), key=lambda one: one.digest
-            )
+            agreed = sorted((one for one in claims if one.digest not in refused), key=lambda one: one.digest)
             await insert_new(connection, sources, map(self._source_row, agreed))
             await insert_new(connection, uploads, map(self._upload_row, agreed))
             is_asked = uploads.c.digest.in_([one.digest for one in agreed])
@@ -188,9 +201,8 @@ class Claims:
             rows = {row.digest: row for row in await connection.execute(question)}
             await connection.execute(update(uploads).where(is_asked).values(touched_at=self._clock.now()))
         return [
-            _claim_differs()
-            if _contradicts(one, held.get(one.digest))
-            else _Registered(held.get(one.digest), rows.get(one.digest))
+            refused.get(one.digest)
+            or _Registered(held.get(one.digest), rows.get(one.digest), gone.get(one.digest) is DisposalState.DONE)
             for one in claims
         ]
 
@@ -214,15 +226,16 @@ class Claims:
         async with self._database.reading() as connection:
             row = (await connection.execute(select(uploads).where(uploads.c.upload == upload))).one_or_none()
             before = None if row is None else await _receipt_of(connection, row.digest)
+            is_gone = await _is_gone(connection, before)
         if row is None:
             raise _no_upload()
-        is_held = before is not None and await self._is_still_held(before)
+        is_held = before is not None and not is_gone and await self._is_still_held(before)
         if before is not None and row.is_done and is_held:
             return before
         plan = _plan(row)
         try:
             async with self._store.placed(plan) as stored:
-                receipt = await self._accept(plan, stored, missing=None if is_held else before)
+                receipt = await self._accept(plan, stored, missing=None if is_held else before, is_gone=is_gone)
         except Refusal as refusal:
             if refusal.kind is DIGEST_DIFFERS:
                 await self._forget(plan)
@@ -235,12 +248,15 @@ class Claims:
         _log.info("recording_accepted", digest=plan.digest, size_bytes=plan.size_bytes)
         return receipt
 
-    async def _accept(self, plan: UploadPlan, stored: StoredObject, *, missing: Receipt | None) -> Receipt:
+    async def _accept(
+        self, plan: UploadPlan, stored: StoredObject, *, missing: Receipt | None, is_gone: bool
+    ) -> Receipt:
         """Sign for what was just proved, once for each digest; durable when this returns.
 
         Whoever comes second, in this process or another, answers with the row of whoever came first: the
         unique digest decides. `missing` is an older receipt whose object was found gone; it gives way to a proved
-        object that has another name, and again only to the first who brings one.
+        object that has another name, and again only to the first who brings one. `is_gone`: policy deleted that object;
+        its receipt stays with the record of that, and here gives way.
         """
         signed = self._identity.sign(
             Receipt(
@@ -249,13 +265,13 @@ class Claims:
                 size_bytes=plan.size_bytes,
                 object_key=stored.object_key,
                 object_version=stored.object_version,
-                accepted_at=self._clock.now(),
+                accepted_at=_after(missing, self._clock.now()),
                 retain_until=stored.retain_until,
                 key=self._identity.pinned.key,
                 signature="",
             )
         )
-        return await self._proofs.add(_Proof(plan, signed, missing))
+        return await self._proofs.add(_Proof(plan, signed, missing, is_gone))
 
     async def _sign_for(self, proofs: Sequence[_Proof]) -> list[Receipt | Refusal]:
         """Keep the receipts of one group of proved objects in one transaction; what the rows then say counts."""
@@ -263,9 +279,11 @@ class Claims:
         done = [one.plan.upload for one in ordered]
         async with self._database.writing() as connection:
             for one in ordered:
-                if one.missing is not None and _object_of(one.missing) != _object_of(one.signed):
+                is_other = one.missing is not None and _object_of(one.missing) != _object_of(one.signed)
+                if one.missing is not None and (one.is_gone or is_other):
                     replaced = update(receipts).where(_is_receipt(one.missing))
                     await connection.execute(replaced.values(receipt_row(one.signed)))
+                    await note_taken_again(connection, one.plan.digest)
             await insert_new(connection, receipts, (receipt_row(one.signed) for one in ordered))
             of_these = select(uploads.c.upload).where(uploads.c.upload.in_(done)).order_by(uploads.c.digest)
             await connection.execute(of_these.with_for_update())
@@ -344,18 +362,40 @@ async def _receipt_of(connection: AsyncConnection, digest: str) -> Receipt | Non
     return (await receipts_of(connection, [digest])).get(digest)
 
 
-def _contradicts(claim: Claim, receipt: Receipt | None) -> bool:
-    return receipt is not None and receipt.size_bytes != claim.size_bytes
+def _refusal(claim: Claim, held: Mapping[str, Receipt], gone: Mapping[str, DisposalState]) -> Refusal | None:
+    """Why this claim cannot be written down now."""
+    receipt = held.get(claim.digest)
+    if gone.get(claim.digest) is DisposalState.INTENDED:
+        return _being_deleted()
+    return _claim_differs() if receipt is not None and receipt.size_bytes != claim.size_bytes else None
+
+
+def _being_deleted() -> Refusal:
+    return Refusal(BUSY, "Policy is about to delete this recording here; ask again.", retry_after_seconds=60)
+
+
+async def _is_gone(connection: AsyncConnection, receipt: Receipt | None) -> bool:
+    """Whether policy deleted its object. Raises Refusal (503) while that is being done."""
+    state = None if receipt is None else await disposal_state(connection, receipt)
+    if state is DisposalState.INTENDED:
+        raise _being_deleted()
+    return state is DisposalState.DONE
 
 
 def _object_of(receipt: Receipt) -> tuple[str, str | None]:
     return receipt.object_key, receipt.object_version
 
 
+def _after(missing: Receipt | None, now: datetime) -> datetime:
+    """Later than what gives way, whatever the clock says: digest and time of acceptance name one receipt."""
+    return now if missing is None else max(now, missing.accepted_at + timedelta(microseconds=1))
+
+
 def _is_receipt(receipt: Receipt) -> ColumnElement[bool]:
     """The row of this receipt, and not of one that took its place."""
     return and_(
         receipts.c.digest == receipt.digest,
+        receipts.c.accepted_at == receipt.accepted_at,
         receipts.c.object_key == receipt.object_key,
         receipts.c.object_version.is_not_distinct_from(receipt.object_version),
     )

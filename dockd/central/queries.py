@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, FromClause, Row, and_, case, func, or_, se
 
 from dockd.central.database import Database
 from dockd.central.projections import RecordingRow
+from dockd.central.retention.disposal_rows import is_disposed
 from dockd.central.tables import (
     custody_lines,
     dock_recordings,
@@ -266,7 +267,7 @@ class Queries:
         state = dock_recordings.c.state.in_([Custody.STAGED.name, Custody.VERIFIED.name, Custody.STORED.name])
         waits = and_(state, *_among(dock_recordings.c.dock, only))
         came = select(sources.c.digest).where(*_among(sources.c.dock, only))
-        held = () if only is None else (receipts.c.digest.in_(came),)
+        held = (~is_disposed(),) if only is None else (~is_disposed(), receipts.c.digest.in_(came))
         numbers = select(
             select(func.count()).select_from(docks).where(*_among(docks.c.dock, only)).scalar_subquery().label("docks"),
             select(func.count())

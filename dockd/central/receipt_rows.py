@@ -26,9 +26,16 @@ from dockd.rules.receipts import PinnedStore, check_receipt
 _log = structlog.get_logger(__name__)
 
 
-async def receipts_of(connection: AsyncConnection, digests: Sequence[str]) -> dict[str, Receipt]:
-    """The receipts of these recordings, as far as there are any."""
+async def receipts_of(
+    connection: AsyncConnection, digests: Sequence[str], *, is_locking: bool = False
+) -> dict[str, Receipt]:
+    """The receipts of these recordings, as far as there are any.
+
+    With `is_locking`, nobody decides to delete their objects before this transaction is over.
+    """
     question = select(receipts.c.digest, receipts.c.receipt).where(receipts.c.digest.in_(digests))
+    if is_locking:
+        question = question.order_by(receipts.c.digest).with_for_update(read=True)
     return {row.digest: Receipt.model_validate_json(row.receipt) for row in await connection.execute(question)}
 
 

@@ -122,6 +122,15 @@ PEOPLE_KINDS = (
     PROVIDER_AWAY,
 )
 
+# --- retention ----------------------------------------------------------------------------------
+DELETED = ProblemKind(
+    "deleted-by-policy", 410, "Deleted by policy", "the recording was deleted by policy; its receipt stays"
+)
+ALREADY_RELEASED = ProblemKind("already-released", 409, "Released before", "this hold was released before")
+LIST_CHANGED = ProblemKind(
+    "list-changed", 409, "List changed", "what was to be confirmed is not what would be deleted now, or it has expired"
+)
+
 CENTRE_KINDS = (
     GAP,
     FORK,
@@ -162,4 +171,7 @@ CENTRE_KINDS = (
     BAD_KEY_REQUEST,
     NO_AUTHORITY,
     *PEOPLE_KINDS,
+    DELETED,
+    ALREADY_RELEASED,
+    LIST_CHANGED,
 )

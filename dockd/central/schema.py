@@ -10,7 +10,8 @@ from dockd.central import centre_facts, enrolment_tables, tables
 from dockd.central.custody import tables as custody_tables
 from dockd.central.fleet import tables as fleet_tables
 from dockd.central.people import tables as people_tables
+from dockd.central.retention import tables as retention_tables
 
 METADATA = tables.METADATA
-AREAS = (tables, centre_facts, enrolment_tables, people_tables, fleet_tables, custody_tables)
+AREAS = (tables, centre_facts, enrolment_tables, people_tables, fleet_tables, retention_tables, custody_tables)
 """The modules that own tables."""

@@ -23,6 +23,7 @@ from dockd.central.ownership import Ownership
 from dockd.central.places.importing import ListImport
 from dockd.central.places.rollout import RolloutQueries
 from dockd.central.queries import Queries
+from dockd.central.retention.service import Retention
 from dockd.central.store_checks import BucketRecords
 from dockd.central.stores import ObjectStore
 from dockd.clock import Clock
@@ -57,6 +58,7 @@ class Services:
     fleet: FleetServices
     custody: CustodyDesk
     gathering: Gathering
+    retention: Retention
     people: People | None = None
     bucket: BucketRecords | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

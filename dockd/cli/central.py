@@ -16,6 +16,7 @@ from dockd.central.postgres import check_address
 from dockd.cli.central_docks import docks, invite
 from dockd.cli.central_import import import_list
 from dockd.cli.central_people import people
+from dockd.cli.central_retention import retention
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
 from dockd.config import CentralConfig, load_central_config
@@ -44,6 +45,7 @@ central.add_command(import_list)
 central.add_command(invite)
 central.add_command(docks)
 central.add_command(people)
+central.add_command(retention)
 
 
 @central.command("init")
@@ -98,8 +100,13 @@ def run(config_file: Path) -> None:
     start_logging(config.log)
     if config.central.sign_in == "off":
         click.echo("Nobody signs in: whoever may use this machine may read and add footage.", err=True)
-    sign_in = SignInConfig(people=config.people, oidc=config.oidc)
-    running = run_centre(config.central, store_config=config.store, sign_in=sign_in, alerts_config=config.alerts)
+    running = run_centre(
+        config.central,
+        store_config=config.store,
+        sign_in=SignInConfig(people=config.people, oidc=config.oidc),
+        alerts_config=config.alerts,
+        retention_config=config.retention,
+    )
     asyncio.run(running)
 
 

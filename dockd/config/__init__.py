@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dockd.central.config import CentreConfig as CentralSection
 from dockd.central.fleet.config import AlertsConfig
 from dockd.central.people.config import OidcConfig, PeopleConfig
+from dockd.central.retention.config import RetentionConfig
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.config.reading import read_config
 from dockd.config.toml_text import config_text
@@ -102,6 +103,7 @@ class CentralConfig(Section):
     people: PeopleConfig = Field(default=PeopleConfig())
     oidc: OidcConfig = Field(default=OidcConfig())
     alerts: AlertsConfig = Field(default=AlertsConfig())
+    retention: RetentionConfig = Field(default=RetentionConfig())
     log: LogConfig = Field(default=LogConfig())
 
 

@@ -1,7 +1,7 @@
 """A bucket in memory: what `dockd.central.stores.s3.bucket.Bucket` offers, without a server.
 
-It joins parts, keeps versions where it has a lock, and when told so damages or loses the next object that is joined, or
-forgets a retention. Parts are put by the
+It joins parts, keeps versions where it has a lock, and when told so damages or loses the next object that is joined,
+forgets a retention, forbids deleting, is away, or deletes and is away before it has answered. Parts are put by the
 test itself (`put_part`), as a store takes them from a dock.
 """
 
@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from dockd.central.refusals import STORE_SUSPECT
+from dockd.central.stores import KeptByStore
 from dockd.central.stores.s3.bucket import Found, HeldPart, OpenMultipart, Retention
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.central.stores.s3.failures import AlreadyThere, NotThere
 from dockd.clock import Clock
 from dockd.model.ids import Digest
+from dockd.rules.retention import DisposalPermit
+from dockd.web.problems import Refusal
 
 
 @dataclass
@@ -50,6 +54,10 @@ class MemoryBucket:
         self.forgets_retention = False
         self.damages_next = False
         self.loses_next = False
+        self.forbids_deleting = False
+        self.is_away = False
+        self.loses_answers = False
+        self.asked_to_delete: list[str] = []
         self._clock = clock
         self._has_lock = has_lock
         self._numbers = itertools.count(1)
@@ -64,7 +72,10 @@ class MemoryBucket:
     async def close(self) -> None: ...
 
     async def head(self, key: str, version: str | None = None) -> Found:
+        self._check_here()
         kept = self._kept(key)
+        if version not in (None, kept.version):
+            raise NotThere(key)
         retention = kept.retention
         return Found(
             size_bytes=len(kept.content),
@@ -116,6 +127,23 @@ class MemoryBucket:
     async def has_lock(self) -> bool:
         return self._has_lock
 
+    async def keeps_versions(self) -> bool:
+        self._check_here()
+        return self._has_lock
+
+    async def dispose(self, permit: DisposalPermit) -> None:
+        self._check_here()
+        self.asked_to_delete.append(permit.object_key)
+        kept = self._kept(permit.object_key)
+        is_locked = kept.retention is not None and kept.retention.until > self._clock.now()
+        if self.forbids_deleting or is_locked:
+            raise KeptByStore("The object store does not delete it (HTTP 403, AccessDenied).")
+        if kept.version == permit.object_version:
+            del self.objects[permit.object_key]
+        if self.loses_answers:
+            self.is_away = True
+            raise _away()
+
     def part_address(
         self, key: str, multipart: str, number: int, headers: Mapping[str, str], *, now: datetime, seconds: int
     ) -> str:
@@ -131,10 +159,18 @@ class MemoryBucket:
             raise NotThere(key)
         return self.objects[key]
 
+    def _check_here(self) -> None:
+        if self.is_away:
+            raise _away()
+
     def _upload(self, multipart: str) -> _Multipart:
         if multipart not in self.multiparts:
             raise NotThere(multipart)
         return self.multiparts[multipart]
+
+
+def _away() -> Refusal:
+    return Refusal(STORE_SUSPECT, "The object store does not answer in time.", retry_after_seconds=10)
 
 
 def _digest(content: bytes) -> Digest:

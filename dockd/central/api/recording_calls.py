@@ -11,7 +11,7 @@ from dockd.central.api.answers import NO_STORE, download_headers, json_answer
 from dockd.central.api.route import LARGEST_NUMBER, IntegerValue, query_number
 from dockd.central.manifests import LARGEST_MANIFEST_BYTES
 from dockd.central.queries import RecordingFilter
-from dockd.central.refusals import BODY_DIFFERS
+from dockd.central.refusals import BODY_DIFFERS, DELETED
 from dockd.central.services import SERVICES
 from dockd.central.store_checks import MOST_REPORTS, store_checks
 from dockd.errors import NotFound
@@ -105,6 +105,9 @@ async def get_content(request: web.Request) -> web.StreamResponse:
     receipt = await services.queries.receipt(request.match_info["digest"])
     if receipt is None:
         raise NotFound("The store has not accepted a recording with this digest.")
+    gone = await services.retention.tombstone(receipt)
+    if gone is not None:
+        raise Refusal(DELETED, gone.sentence)
     return await services.store.content_response(receipt.object_key, download_headers(receipt.digest))
 
 

@@ -15,6 +15,7 @@ from dockd.central.api.custody_routes import CUSTODY_ROUTES
 from dockd.central.api.enrolment_routes import ENROLMENT_ROUTES
 from dockd.central.api.fleet_routes import FLEET_ROUTES
 from dockd.central.api.openapi import describe
+from dockd.central.api.retention_routes import RETENTION_ROUTES
 from dockd.central.api.route import (
     CAMERA,
     DIGEST,
@@ -236,7 +237,7 @@ _READING_ROUTES = (
             Answer(416, "the range lies outside"),
         ),
         values={"digest": DIGEST},
-        problems=(NO_SUCH_THING,),
+        problems=(NO_SUCH_THING, refusals.DELETED),
         access=Access.OWN_CONTENT,
     ),
     api_route(
@@ -287,6 +288,7 @@ ROUTES = (
     *ENROLMENT_ROUTES,
     *FLEET_ROUTES,
     *CUSTODY_ROUTES,
+    *RETENTION_ROUTES,
 )
 
 _DOCUMENT = json.dumps(describe(ROUTES, title="dockd centre", version=__version__), ensure_ascii=False).encode("utf-8")

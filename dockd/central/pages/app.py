@@ -14,11 +14,13 @@ from dockd.central.pages.alerts import AlertPages
 from dockd.central.pages.custody import CustodyPages
 from dockd.central.pages.fleet import FleetPages
 from dockd.central.pages.people import PeoplePages
+from dockd.central.pages.retention import RetentionPages
 from dockd.central.pages.rollout import RolloutPages
 from dockd.central.pages.search import read_search
 from dockd.central.pages.sign_in import SignInPages
 from dockd.central.pages.views import SHOWN_RECORDINGS, dock_card, recordings_of_session, sort_docks
 from dockd.central.pages.words import CONTAINER_WORDS, CUSTODY_WORDS
+from dockd.central.retention.entries import recording_standing
 from dockd.central.services import SERVICES
 from dockd.central.store_checks import store_checks
 from dockd.central.viewer import viewer
@@ -50,6 +52,7 @@ def add_pages(app: web.Application) -> None:
         FleetPages(pages),
         AlertPages(pages),
         CustodyPages(pages),
+        RetentionPages(pages),
         SignInPages(pages),
         AccountPages(pages),
         PeoplePages(pages),
@@ -124,8 +127,17 @@ class CentrePages:
     async def recording(self, request: web.Request) -> web.Response:
         """Everything known of one digest, with its custody from card to store."""
         digest = parse_digest(request.match_info["digest"])
-        detail = await request.app[SERVICES].queries.recording(digest)
-        return self._respond("recording.html", digest=digest, detail=detail, first=detail.sources[0])
+        services = request.app[SERVICES]
+        detail = await services.queries.recording(digest)
+        standing = recording_standing(digest, await services.retention.recording(digest, detail.receipt))
+        return self._respond(
+            "recording.html",
+            digest=digest,
+            detail=detail,
+            first=detail.sources[0],
+            standing=standing,
+            categories=tuple(await services.retention.policies()),
+        )
 
     async def store(self, request: web.Request) -> web.Response:
         """Where footage lies, what the store was found to refuse, and whether it is read back for that."""

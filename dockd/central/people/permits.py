@@ -62,6 +62,8 @@ _DOCKS = Permit(Gate.DOCKS)
 _PEOPLE = Permit(Permission.MANAGE_PEOPLE)
 _FORCE = Permit(Permission.SEE_FORCE)
 _CUSTODY = Permit(Permission.SEE_CUSTODY)  # every call of the account writes its own fact, with what was asked
+_DECIDE = Permit(Permission.DECIDE_RETENTION)
+_POLICY = Permit(Permission.SET_POLICY)
 _RUN = Permit(Permission.RUN_DOCKS)
 _DOCK = Permit(Permission.SEE_DOCKS, Reach.DOCK)
 
@@ -106,6 +108,16 @@ PERMITS: Final[dict[tuple[str, str], Permit]] = {
     ("GET", "/api/v1/custody/conflicts"): _CUSTODY,
     ("GET", "/api/v1/custody/export/{name}"): _CUSTODY,
     ("GET", "/api/v1/custody/bundle.tar"): _CUSTODY,
+    ("GET", "/api/v1/retention"): _DECIDE,
+    ("GET", "/api/v1/retention/policies"): _DECIDE,
+    ("PUT", "/api/v1/retention/policies/{category}"): _POLICY,
+    ("POST", "/api/v1/retention/classifications"): _DECIDE,
+    ("GET", "/api/v1/retention/recordings/{digest}"): _DECIDE,
+    ("GET", "/api/v1/retention/holds"): _DECIDE,
+    ("POST", "/api/v1/retention/holds"): _DECIDE,
+    ("POST", "/api/v1/retention/holds/{hold}/release"): _DECIDE,
+    ("GET", "/api/v1/retention/tonight"): _DECIDE,
+    ("POST", "/api/v1/retention/stops/{list_digest}/answer"): _POLICY,
     # --- pages ----------------------------------------------------------------------------------
     ("GET", "/static/{name}"): _ANYONE,
     ("GET", "/"): Permit(Permission.SEE_DOCKS, Reach.OWN),
@@ -119,6 +131,15 @@ PERMITS: Final[dict[tuple[str, str], Permit]] = {
     ("GET", "/rollout"): _FORCE,
     ("GET", "/rollout/sites"): _FORCE,
     ("GET", "/custody"): _CUSTODY,
+    ("GET", "/retention"): _DECIDE,
+    ("GET", "/retention/tonight.csv"): _DECIDE,
+    ("GET", "/retention/holds"): _DECIDE,
+    ("POST", "/retention/holds"): _DECIDE,
+    ("POST", "/retention/holds/{hold}/release"): _DECIDE,
+    ("GET", "/retention/policies"): _DECIDE,
+    ("POST", "/retention/policies"): _POLICY,
+    ("POST", "/retention/recordings/{digest}"): _DECIDE,
+    ("POST", "/retention/stops/{list_digest}"): _POLICY,
     ("GET", "/fleet"): _FORCE,
     ("GET", "/fleet/sites"): _FORCE,
     ("GET", "/fleet/search"): _FORCE,

@@ -8,7 +8,8 @@ Promises every store makes:
 - `finished_parts` names only parts that survive a power cut from now on;
 - `placed` yields only after the whole object was read back from where it finally lies and had the
   claimed digest, and keeps everybody else from changing the upload until the block is left;
-- an object, once placed, is never overwritten.
+- an object, once placed, is never overwritten;
+- an object is deleted only on a `DisposalPermit`, which only the rules of retention make.
 
 Refusals (`dockd.web.problems.Refusal`): STORE_FULL, STORE_SUSPECT, BUSY (later); PARTS_MISSING,
 PART_DAMAGED, DIGEST_DIFFERS from `placed`.
@@ -25,6 +26,7 @@ from typing import Protocol
 from aiohttp import web
 
 from dockd.model.ids import Digest
+from dockd.rules.retention import DisposalPermit
 from dockd.wire.messages import PartAddress
 
 
@@ -69,6 +71,18 @@ class StoredObject:
     retain_until: datetime | None = None
 
 
+class KeptByStore(Exception):
+    """The store does not delete this object, and asking again soon would not change that.
+
+    `said` is for people. `until` is when the store's own lock ends, where it tells.
+    """
+
+    def __init__(self, said: str, *, until: datetime | None = None) -> None:
+        super().__init__(said)
+        self.said = said
+        self.until = until
+
+
 class ObjectStore(Protocol):
     """Where footage and manifests finally lie."""
 
@@ -101,6 +115,22 @@ class ObjectStore(Protocol):
 
     async def discard(self, plan: UploadPlan) -> None:
         """Throw the upload's parts away."""
+
+    async def has_object(self, object_key: str, object_version: str | None) -> bool:
+        """Whether this very object is there, whatever its size."""
+
+    def disposing(self) -> AbstractAsyncContextManager[None]:
+        """Until the block is left no other process deletes what may lie under the same key again; a kill ends it too.
+
+        Raises Refusal: BUSY when another is inside.
+        """
+
+    async def dispose(self, permit: DisposalPermit) -> None:
+        """Delete the permitted object and see that it is gone.
+
+        Call it inside `disposing`. Raises KeptByStore when it stays, or was not there; Refusal (503) when that cannot
+        be told, or the permit is too old.
+        """
 
     async def content_response(self, object_key: str, headers: Mapping[str, str]) -> web.StreamResponse:
         """An answer that sends the object, in ranges where the request asks for them. Raises NotFound."""

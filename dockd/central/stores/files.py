@@ -37,6 +37,7 @@ from dockd.central.stores.placing import (
     OBJECTS,
     PartsDamaged,
     WholeDiffers,
+    dispose_file,
     object_key,
     prove_and_place,
     prove_placed,
@@ -44,6 +45,7 @@ from dockd.central.stores.placing import (
 from dockd.central.stores.read_along import Prefix, ReadAlong
 from dockd.clock import Clock
 from dockd.errors import CentreUnusable, NotFound
+from dockd.rules.retention import DisposalPermit
 from dockd.web.problems import Refusal
 from dockd.wire.messages import PartAddress
 
@@ -55,6 +57,7 @@ _LOCK_PATIENCE_SECONDS = 30.0
 _LEFT_ALONE_SECONDS = 3600.0
 """Files younger than this may belong to another process that is at work now; a sweep leaves them."""
 _NAMED_MISSING = 20
+_DISPOSAL_LOCK = ".disposal-lock"
 
 
 class FileStore:
@@ -73,6 +76,7 @@ class FileStore:
         self._folder = folder
         self._uploads = folder / "uploads"
         self._drafts = folder / "drafts"
+        self._clock = clock
         self._rows = PartRows(database, clock)
         self._disk = StoreDisk(folder, floor_bytes)
         self._addresses = PartAddresses(address_secret)
@@ -170,6 +174,23 @@ class FileStore:
                 return False
 
         return await self._in_thread(look)
+
+    async def has_object(self, object_key: str, object_version: str | None) -> bool:  # noqa: ARG002 - a folder has none
+        return await self._in_thread(os.path.lexists, self._folder / object_key)
+
+    @asynccontextmanager
+    async def disposing(self) -> AsyncIterator[None]:
+        """See `ObjectStore.disposing`. A file's name is used again, so one lock on the folder keeps others out."""
+        descriptor = await self._in_thread(os.open, self._folder / _DISPOSAL_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if not lock_range(descriptor, 0, 0):
+                raise Refusal(BUSY, "Another process of the centre deletes from this folder.", retry_after_seconds=60)
+            yield
+        finally:
+            os.close(descriptor)
+
+    async def dispose(self, permit: DisposalPermit) -> None:
+        await self._in_thread(dispose_file, self._folder, permit, self._clock)
 
     async def content_response(self, object_key: str, headers: Mapping[str, str]) -> web.StreamResponse:
         path = self._folder / object_key

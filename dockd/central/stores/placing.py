@@ -1,4 +1,6 @@
-"""Proves an upload's file and gives it its final name. Blocking; knows files and digests only.
+"""Proves an upload's file and gives it its final name, and takes that name away again on a permit of the rules.
+
+Blocking; knows files and digests only.
 
 Order, each step durable before the next: bytes fsynced → read back past the cache and hashed (what was read
 while the rest arrived is not read again: `read_along`) → second
@@ -15,11 +17,15 @@ from pathlib import Path
 
 import structlog
 
-from dockd.central.stores import UploadPlan
+from dockd.central.refusals import BUSY
+from dockd.central.stores import KeptByStore, UploadPlan
 from dockd.central.stores.durable import make_folders, sync_folder
 from dockd.central.stores.read_along import Prefix
 from dockd.central.stores.read_back import digest_on_disk, part_digests_on_disk
+from dockd.clock import Clock
 from dockd.model.ids import Digest
+from dockd.rules.retention import DisposalPermit
+from dockd.web.problems import Refusal
 
 _log = structlog.get_logger(__name__)
 
@@ -90,6 +96,31 @@ def _goes_on_to_digest(upload_file: Path, plan: UploadPlan, prefix: Prefix | Non
     if prefix is None or not prefix.is_of(upload_file):
         return False
     return digest_on_disk(upload_file, whole=prefix.whole, start=prefix.end_bytes) == (plan.digest, plan.size_bytes)
+
+
+def _check_whole(upload_file: Path, plan: UploadPlan) -> None:
+    if digest_on_disk(upload_file) != (plan.digest, plan.size_bytes):
+        raise _blame(upload_file, plan)
+
+
+def dispose_file(root: Path, permit: DisposalPermit, clock: Clock) -> None:
+    """Remove the permitted object durably. Raises KeptByStore, Refusal, OSError."""
+    if permit.object_key != object_key(permit.digest) or permit.object_version is not None:
+        raise KeptByStore("Its receipt names an object that is not of this folder.")
+    final = root / permit.object_key
+    try:
+        size_bytes = final.lstat().st_size
+    except FileNotFoundError:
+        raise KeptByStore("The folder does not hold it, so nothing was deleted; IT must look into it.") from None
+    if size_bytes != permit.size_bytes:
+        words = f"The file has {size_bytes} bytes instead of {permit.size_bytes}; a specialist must look at it."
+        raise KeptByStore(words)
+    if clock.now() >= permit.good_until:
+        raise Refusal(BUSY, "The permit to delete came too late to be used.", retry_after_seconds=60)
+    final.unlink()
+    sync_folder(final.parent)
+    if os.path.lexists(final):
+        raise Refusal(BUSY, "The file was deleted and is there again.", retry_after_seconds=60)
 
 
 def _blame(upload_file: Path, plan: UploadPlan) -> Exception:

@@ -23,14 +23,16 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
 from dockd.central.refusals import STORE_SUSPECT
-from dockd.central.stores import PlannedPart
+from dockd.central.stores import KeptByStore, PlannedPart
 from dockd.central.stores.s3.config import StoreConfig
-from dockd.central.stores.s3.failures import NotThere, store_failures
+from dockd.central.stores.s3.failures import NotThere, refused_for_good, store_failures
 from dockd.central.stores.s3.signing import Credentials, presigned
 from dockd.model.ids import Digest
+from dockd.rules.retention import DisposalPermit
 from dockd.web.problems import Refusal
 
 PART_CONTENT_TYPE = "application/octet-stream"
+CANARY_PREFIX = "canary/"
 _CHUNK_BYTES = 1024 * 1024
 _ATTEMPTS = 2
 _CONNECTIONS = 50
@@ -162,9 +164,22 @@ class Bucket:
         return _version(told)
 
     async def delete(self, key: str, version: str | None) -> None:
-        """Remove an object of the canary's."""
+        """Remove an object of the canary's. Raises ValueError for any other: footage goes by `dispose` alone."""
+        if not key.startswith(CANARY_PREFIX):
+            raise ValueError(f"{key} is not the canary's")
         with store_failures():
             await self._client.delete_object(**self._object(key, version))
+
+    async def dispose(self, permit: DisposalPermit) -> None:
+        """Remove exactly the permitted version. Raises KeptByStore where the store says no."""
+        try:
+            with store_failures():
+                await self._client.delete_object(**self._object(permit.object_key, permit.object_version))
+        except Refusal as refusal:
+            said = refused_for_good(refusal)
+            if said is None:
+                raise
+            raise KeptByStore(f"The object store does not delete it ({said}).") from refusal
 
     # --- multipart ----------------------------------------------------------------------------
 

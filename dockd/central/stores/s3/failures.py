@@ -75,5 +75,20 @@ def meaning_of(error: ClientError) -> Exception:
     return Refusal(STORE_SUSPECT, words, retry_after_seconds=_WRONG_RETRY_SECONDS)
 
 
+def refused_for_good(refusal: Refusal) -> str | None:
+    """What the store said where it will say the same again: a lock, a right that is missing. None: it may pass.
+
+    AWS and Ceph answer 403 for a locked version, MinIO 400.
+    """
+    error = refusal.__cause__
+    if not isinstance(error, ClientError):
+        return None
+    code = str(error.response.get("Error", {}).get("Code") or "")
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+    if code in _CLOCK_CODES or code == "RequestTimeout" or status not in (400, 401, 403, 405, 409):
+        return None
+    return f"HTTP {status}, {code}" if code else f"HTTP {status}"
+
+
 def _unreachable(how: str) -> Refusal:
     return Refusal(STORE_SUSPECT, f"The object store {how}.", retry_after_seconds=_SLOW_RETRY_SECONDS)

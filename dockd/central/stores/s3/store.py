@@ -4,7 +4,8 @@
     sessions/<dock>/<session>/         manifests
 
 Here the pieces meet: `uploads` (parts), `proof` (the object), `retention` (Object Lock), `content` and `documents`
-(reading). Nothing but an unfinished upload is ever deleted. Must not know receipts, docks or routes.
+(reading). Nothing but an unfinished upload is ever deleted, unless the rules of retention permit it (`disposal`). Must
+not know receipts, docks or routes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dockd.central.database import Database
 from dockd.central.stores import StoredObject, UploadPlan
 from dockd.central.stores.s3.bucket import Bucket
 from dockd.central.stores.s3.content import BucketContent
+from dockd.central.stores.s3.disposal import dispose_object, is_there
 from dockd.central.stores.s3.documents import keep_document, read_document
 from dockd.central.stores.s3.failures import NotThere
 from dockd.central.stores.s3.proof import Proof
@@ -30,6 +32,7 @@ from dockd.central.stores.s3.uploads import MultipartUploads
 from dockd.central.verifier_queue import VerifierQueue
 from dockd.clock import Clock
 from dockd.errors import NotFound
+from dockd.rules.retention import DisposalPermit
 from dockd.wire.messages import PartAddress
 
 
@@ -110,6 +113,17 @@ class S3Store:
             return (await self._bucket.head(object_key)).size_bytes == size_bytes
         except NotThere:
             return False
+
+    async def has_object(self, object_key: str, object_version: str | None) -> bool:
+        return await is_there(self._bucket, object_key, object_version)
+
+    @asynccontextmanager
+    async def disposing(self) -> AsyncIterator[None]:
+        """See `ObjectStore.disposing`. Every object has a key of its own, which is never used again."""
+        yield
+
+    async def dispose(self, permit: DisposalPermit) -> None:
+        await dispose_object(self._bucket, permit, self._clock)
 
     async def content_response(self, object_key: str, headers: Mapping[str, str]) -> web.StreamResponse:
         try:
