@@ -257,13 +257,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stored-share", type=float, default=0.05, help="of recordings: the store has their bytes")
     parser.add_argument("--front", choices=FRONTS, default="centre", help="where TLS ends")
     parser.add_argument("--growth", type=int, nargs="*", default=[1_000, 10_000, 100_000], help="cameras; 10 x 4,400/h")
-    parser.add_argument("--folder", type=Path, default=None, help="where footage is put")
+    parser.add_argument("--history", type=int, default=None, help="cameras whose earlier docking is there; else all")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("/dev/shm"), help="where footage is put: a force's store is on other disks"
+    )
     given = parser.parse_args(arguments)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # three connections for each dock, and the centres' side
     plan = Plan(Force(given.cameras), seconds=given.seconds, is_whole_day=given.day, stored_share=given.stored_share)
+    history = given.cameras if given.history is None else given.history
     results: dict[str, object] = {"wanted_multiple": WANTED_MULTIPLE, "front": given.front}
-    whole = run(plan, given.multiples, front=given.front, folder=given.folder, history=given.cameras, is_search=True)
+    whole = run(plan, given.multiples, front=given.front, folder=given.folder, history=history, is_search=True)
     results["force"] = {"cameras": given.cameras, **results_of(whole)}
     best = max((one.multiple for one in whole.replays if one.is_sustained), default=0)
     print(f"  highest sustained multiple: {best:g} (wanted: at least {WANTED_MULTIPLE})")

@@ -20,9 +20,10 @@ from pathlib import Path
 import aiohttp
 
 from bench.harness import print_table, processor_seconds, write_results
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
+from dockd.central.opening import initialise_centre
 from dockd.clock import SystemClock
 from tests.support.fleet_seed import Force, seed_force
 from tests.support.postgres import postgres_server

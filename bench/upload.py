@@ -40,8 +40,9 @@ from bench.harness import (
     print_table,
     write_results,
 )
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.model.recording import PART_SIZE_BYTES
 from dockd.rules.custody import Custody
 from dockd.rules.receipts import PinnedStore

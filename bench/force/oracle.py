@@ -50,26 +50,30 @@ def judge(
 
 def _facts(connection: psycopg.Connection[tuple[object, ...]], fleet: Fleet, differences: list[str]) -> int:
     """Each chain fact by fact: number, hash as the dock has it, hash of the row's bytes, link to the one before."""
-    ends = dict(_rows(connection, "SELECT dock, facts || ' ' || head FROM docks WHERE facts > 0"))
+    told_ends = _rows(connection, "SELECT dock, facts || ' ' || head FROM docks WHERE facts > 0")
+    ends = {str(dock): str(end) for dock, end in told_ends}
     expected = {dock.name: dock.hashes for dock in fleet.docks if dock.hashes}
     for name, hashes in expected.items():
         if ends.get(name) != f"{len(hashes)} {hashes[-1]}":
             differences.append(f"the chain of {name} ends at {ends.get(name)} and not at {len(hashes)} {hashes[-1]}")
     seen: dict[str, int] = {}
     total = 0
-    for name, number, digest, body in _rows(connection, "SELECT dock, number, hash, body FROM facts ORDER BY 1, 2"):
-        dock, hashes = str(name), expected.get(str(name))
-        if hashes is None:
+    for row in _rows(connection, "SELECT dock, number, hash, body FROM facts ORDER BY 1, 2"):
+        dock, number, digest, body = str(row[0]), int(str(row[1])), str(row[2]), str(row[3])
+        if dock not in expected:
             continue  # history that was there before
+        hashes = expected[dock]
         total += 1
         if number != seen.get(dock, 0) + 1 or number > len(hashes):
             differences.append(f"{dock} has fact {number} after {seen.get(dock, 0)}")
-        seen[dock] = int(str(number))
-        content = json.loads(str(body))
+            seen[dock] = number
+            continue
+        seen[dock] = number
+        content = json.loads(body)
         claimed = content.pop("hash")
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        before = hashes[seen[dock] - 2] if seen[dock] > 1 else GENESIS
-        is_same = claimed == digest == hashes[seen[dock] - 1] == hashlib.sha256(text.encode()).hexdigest()
+        before = hashes[number - 2] if number > 1 else GENESIS
+        is_same = claimed == digest == hashes[number - 1] == hashlib.sha256(text.encode()).hexdigest()
         if not is_same or content["previous"] != before:
             differences.append(f"fact {number} of {dock} is not the one that was told")
     for name, hashes in expected.items():

@@ -16,8 +16,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dockd.central.app import initialise_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.config import CentralConfig, config_text
 from dockd.rules.receipts import PinnedStore
 from tests.support.certificates import TlsFiles, make_tls

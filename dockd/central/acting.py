@@ -6,20 +6,16 @@ else reads it here.
 
 from __future__ import annotations
 
-from collections.abc import Set
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from dockd.central.people.sessions import SignedIn
+from dockd.central.people.sessions import SignedIn
 
 LOCAL = "local"
 """Whoever may use this machine: nobody signs in where the centre is reached from itself only."""
 
-_SIGNED_IN = "dockd_signed_in"
-_CALLING_DOCK = "dockd_calling_dock_name"
-_SEEN_DOCKS = "dockd_seen_docks"
+_SIGNED_IN: web.RequestKey[SignedIn] = web.RequestKey("dockd_signed_in", SignedIn)
+_CALLING_DOCK: web.RequestKey[str] = web.RequestKey("dockd_calling_dock_name", str)
+_SEEN_DOCKS: web.RequestKey[frozenset[str]] = web.RequestKey("dockd_seen_docks", frozenset)
 
 
 def acting_person(request: web.Request) -> str:
@@ -33,23 +29,20 @@ def acting_person(request: web.Request) -> str:
 
 def signed_in(request: web.Request) -> SignedIn | None:
     """The person who has signed in; None where nobody did or nobody has to."""
-    found: SignedIn | None = request.get(_SIGNED_IN)
-    return found
+    return request.get(_SIGNED_IN)
 
 
 def calling_dock(request: web.Request) -> str | None:
     """The dock whose certificate was shown and found good; the docks' door sets it with `note_dock`."""
-    found: str | None = request.get(_CALLING_DOCK)
-    return found
+    return request.get(_CALLING_DOCK)
 
 
-def seen_docks(request: web.Request) -> Set[str] | None:
+def seen_docks(request: web.Request) -> frozenset[str] | None:
     """The docks of which this request may be told; None: of all.
 
     A call or page whose entry in `people.permits` says `Reach.OWN` must leave out what is of other docks.
     """
-    found: Set[str] | None = request.get(_SEEN_DOCKS)
-    return found
+    return request.get(_SEEN_DOCKS)
 
 
 def note_person(request: web.Request, person: SignedIn) -> None:
@@ -62,6 +55,6 @@ def note_dock(request: web.Request, dock: str) -> None:
     request[_CALLING_DOCK] = dock
 
 
-def note_seen_docks(request: web.Request, docks: Set[str]) -> None:
+def note_seen_docks(request: web.Request, docks: frozenset[str]) -> None:
     """For the people's door alone."""
     request[_SEEN_DOCKS] = docks

@@ -11,6 +11,7 @@ ask again: the same token with the same key gets the same certificate, and with 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,7 +41,7 @@ from dockd.central.tables import docks
 from dockd.clock import Clock
 from dockd.errors import NotFound
 from dockd.model.canonical import Json
-from dockd.model.ids import GENESIS, DockId
+from dockd.model.ids import GENESIS, Digest, DockId
 from dockd.model.moment import format_utc
 from dockd.rules.receipts import PinnedStore
 from dockd.web.problems import Refusal
@@ -229,6 +230,19 @@ class Enrolment:
                 f"Enrol the dock again: {_ASK_FOR_TOKEN}",
             )
         return DockId(row.dock)
+
+    async def put_out(self, fingerprints: Collection[Digest]) -> frozenset[Digest]:
+        """Those of these certificates that count no more: revoked, expired, or not on record. Raises Refusal (503)."""
+        if not fingerprints:
+            return frozenset()
+        is_good = and_(
+            dock_certificates.c.fingerprint.in_(fingerprints),
+            dock_certificates.c.revoked_at.is_(None),
+            dock_certificates.c.expires_at >= self._clock.now(),
+        )
+        async with self._database.reading() as connection:
+            good = (await connection.execute(select(dock_certificates.c.fingerprint).where(is_good))).scalars()
+            return frozenset(fingerprints) - {Digest(one) for one in good}
 
     async def enrolled(self) -> tuple[EnrolledDock, ...]:
         """Every dock that was ever enrolled, by name, with its newest certificate. Raises Refusal (503)."""

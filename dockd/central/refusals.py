@@ -110,17 +110,11 @@ PASSWORD_FIRST = ProblemKind("password-first", 403, "Choose a password", "the pa
 TOO_MANY_TRIES = ProblemKind("too-many-tries", 429, "Too many attempts", "too many wrong attempts to sign in; later")
 PROVIDER_AWAY = ProblemKind("provider-away", 503, "Provider away", "the identity provider does not answer; later")
 
-PEOPLE_KINDS = (
-    SIGN_IN_REQUIRED,
-    WRONG_SIGN_IN,
-    PROVIDER_REFUSED,
-    NOT_ALLOWED,
-    FORM_OUTDATED,
-    DOCKS_ONLY,
-    PASSWORD_FIRST,
-    TOO_MANY_TRIES,
-    PROVIDER_AWAY,
-)
+AT_THE_DOOR = (SIGN_IN_REQUIRED, NOT_ALLOWED, PASSWORD_FIRST, DOCKS_ONLY)
+"""What the people's door may answer to a call of the API."""
+
+OF_PAGES = (WRONG_SIGN_IN, PROVIDER_REFUSED, FORM_OUTDATED, TOO_MANY_TRIES, PROVIDER_AWAY)
+"""What only pages say."""
 
 # --- retention ----------------------------------------------------------------------------------
 DELETED = ProblemKind(
@@ -170,7 +164,7 @@ CENTRE_KINDS = (
     DOCK_KNOWN,
     BAD_KEY_REQUEST,
     NO_AUTHORITY,
-    *PEOPLE_KINDS,
+    *AT_THE_DOOR,
     DELETED,
     ALREADY_RELEASED,
     LIST_CHANGED,

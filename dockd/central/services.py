@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from dockd.central.api.open_connections import OpenConnections
 from dockd.central.centre_facts import CentreFacts
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
@@ -59,6 +60,7 @@ class Services:
     custody: CustodyDesk
     gathering: Gathering
     retention: Retention
+    connections: OpenConnections
     people: People | None = None
     bucket: BucketRecords | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

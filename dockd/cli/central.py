@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from dockd.central.app import initialise_centre, open_services, run_centre, run_verifiers
+from dockd.central.app import run_centre, run_verifiers
 from dockd.central.identity import PINNED_FILE, PUBLIC_KEY_FILE
+from dockd.central.opening import initialise_centre, open_services
 from dockd.central.people.config import SignInConfig
 from dockd.central.postgres import check_address
 from dockd.cli.central_docks import docks, invite

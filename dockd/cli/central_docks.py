@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import click
 
-from dockd.central.app import open_services
 from dockd.central.config import CentreConfig
 from dockd.central.enrolment import EnrolledDock, Enrolment
+from dockd.central.opening import open_services
 from dockd.cli.operator import operator
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock

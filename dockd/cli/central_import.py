@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from dockd.central.app import open_services
 from dockd.central.config import CentreConfig
+from dockd.central.opening import open_services
 from dockd.central.places.importing import Imported
 from dockd.central.places.rows import FORMS
 from dockd.cli.options import config_option

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from dockd.central.app import open_people
+from dockd.central.opening import open_people
 from dockd.central.people.accounts import Account, NewAccount
 from dockd.central.people.config import SignInConfig
 from dockd.central.people.names import new_password, parse_line, parse_new_password, parse_person

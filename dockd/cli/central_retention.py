@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from dockd.central.app import open_services
+from dockd.central.opening import open_services
 from dockd.central.retention.listing import COLUMNS, listed
 from dockd.central.retention.runs import RunLine
 from dockd.central.retention.service import Retention

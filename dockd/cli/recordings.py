@@ -24,7 +24,7 @@ from dockd.custody_out.pinned import PinnedKeys
 from dockd.custody_out.proof import prove
 from dockd.dock.centre_archive import CentreArchive
 from dockd.dock.centre_wire import open_http_session
-from dockd.errors import BadRequest, CentreRefused, NotFound
+from dockd.errors import BadRequest, CentreRefused, CentreUnavailable, NotFound
 from dockd.model.ids import SessionId, parse_digest, parse_id
 from dockd.model.moment import format_utc
 from dockd.wire.messages import RecordingDetail, RecordingSummary
@@ -189,7 +189,12 @@ async def open_archive(centre: Centre) -> AsyncIterator[CentreArchive]:
     async with open_http_session() as session:
         if token is not None:
             session.headers["Authorization"] = f"Bearer {token}"
-        yield CentreArchive(session, centre.url, SystemClock())
+        try:
+            yield CentreArchive(session, centre.url, SystemClock())
+        except CentreUnavailable as error:  # its words are for docks; here it is a person who asks
+            error.footage = "The central store keeps what it holds; an export that stopped is not complete."
+            error.action = "Do what is said above, or try again later."
+            raise
 
 
 async def _listed(centre: Centre, filters: dict[str, str], limit: int) -> list[RecordingSummary]:

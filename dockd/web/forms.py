@@ -7,7 +7,7 @@ import asyncio
 from aiohttp import web
 
 from dockd.errors import BadRequest
-from dockd.web.problems import CUT_OFF, TOO_LARGE, TOO_SLOW, Refusal, require_content_type
+from dockd.web.problems import CUT_OFF, TOO_LARGE, TOO_SLOW, WRONG_CONTENT_TYPE, Refusal, require_content_type
 
 LARGEST_FORM_BYTES = 64 * 1024
 
@@ -22,6 +22,8 @@ async def read_form(request: web.Request) -> dict[str, str]:
     Raises Refusal (408, 413, 415, 400 `cut-off`), BadRequest. Nothing was changed then.
     """
     require_content_type(request, _FORM_TYPES)
+    if (request.charset or "utf-8").lower() != "utf-8":
+        raise Refusal(WRONG_CONTENT_TYPE, "A form must be in UTF-8.")
     if request.content_length is not None and request.content_length > LARGEST_FORM_BYTES:
         raise Refusal(TOO_LARGE, f"The form is larger than {LARGEST_FORM_BYTES} bytes.")
     try:

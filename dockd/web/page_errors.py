@@ -23,7 +23,11 @@ def page_errors(pages: Pages) -> Middleware:
             return response
         if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
             return response
-        kept = {name: response.headers[name] for name in ("Allow", "Retry-After") if name in response.headers}
+        kept = {
+            name: response.headers[name]
+            for name in ("Allow", "Retry-After", "WWW-Authenticate")
+            if name in response.headers
+        }
         problem = Problem.model_validate_json(response.body)
         return pages.respond("problem.html", status=problem.status, headers=kept, problem=problem)
 

@@ -13,8 +13,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from dockd.central.app import ServedCentre, initialise_centre, serving_centre
+from dockd.central.app import ServedCentre, serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from tests.support.clock import ManualClock
 from tests.support.dock_voice import DockVoice
 

@@ -17,8 +17,9 @@ from schemathesis.schemas import BaseSchema
 
 from dockd.central.api.route import Route
 from dockd.central.api.routes import ROUTES
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from dockd.central.app import initialise_centre
+from dockd.central.opening import initialise_centre
 from dockd.model import facts as f
 from dockd.model.ids import GENESIS, Digest
 from dockd.model.recording import Receipt

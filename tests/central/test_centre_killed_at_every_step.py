@@ -22,9 +22,10 @@ import aiohttp
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database
+from dockd.central.opening import initialise_centre
 from dockd.model import facts as f
 from dockd.model.ids import Digest
 from dockd.model.recording import Receipt

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
-from dockd.central.app import ServedCentre, initialise_centre, open_services
+from dockd.central.app import ServedCentre
 from dockd.central.config import CentreConfig
 from dockd.central.custody.reading import CustodyReader
 from dockd.central.custody.search import Cursor
+from dockd.central.opening import initialise_centre, open_services
 from dockd.central.services import Services
 from dockd.custody_out.custody_proof import CustodyProof, prove_custody
 from dockd.custody_out.pinned import PinnedKeys

@@ -25,8 +25,9 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from dockd.central.app import ServedCentre, initialise_centre, serving_centre
+from dockd.central.app import ServedCentre, serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.cli.custody import custody
 from dockd.cli.verify import verify
 from dockd.custody_out.bundle import fact_line, public_pem

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest_asyncio
 
-from dockd.central.api.route import Access, Route
+from dockd.central.api.route import Access, Route, TextValue
 from dockd.central.api.routes import ROUTES
 from dockd.dock.centre_tls import context_trusting
 from dockd.dock.enrolment_files import certificate_request, new_key
@@ -27,7 +27,10 @@ async def site(tmp_path: Path, where: dict[str, Any]) -> AsyncIterator[EnrolledS
 
 def address_of(route: Route) -> str:
     """The route's path, with the example of each of its values."""
-    examples = {name: value.schema().get("examples", ["1"])[0] for name, value in route.path_values.items()}
+    examples = {
+        name: value.example if isinstance(value, TextValue) else value.lowest
+        for name, value in route.path_values.items()
+    }
     return route.path.format(**examples)
 
 

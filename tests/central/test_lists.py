@@ -18,8 +18,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central import tables
-from dockd.central.app import open_services
 from dockd.central.config import CentreConfig
+from dockd.central.opening import open_services
 from dockd.central.places import importing
 from dockd.central.places.csv_lines import bounded_lines
 from dockd.central.places.importing import MOST_ROWS

@@ -10,9 +10,10 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
-from dockd.central.app import build_centre, initialise_centre
+from dockd.central.app import build_centre
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database
+from dockd.central.opening import initialise_centre
 from dockd.clock import SystemClock
 from dockd.model.moment import ClockSync
 from dockd.model.recording import Receipt

@@ -20,9 +20,10 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from dockd.central.app import ServedCentre, initialise_centre, serving_centre
+from dockd.central.app import ServedCentre, serving_centre
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database
+from dockd.central.opening import initialise_centre
 from dockd.central.postgres import PostgresLimits
 from dockd.errors import CentreUnusable, DatabaseUnreachable
 from dockd.model import facts as f

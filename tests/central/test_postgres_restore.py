@@ -9,8 +9,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.model import facts as f
 from tests.support.dock_voice import Chain, DockVoice, sha256
 from tests.support.postgres import PostgresServer

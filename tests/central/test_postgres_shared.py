@@ -14,8 +14,8 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from dockd.central.app import initialise_centre, open_services
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre, open_services
 from dockd.clock import SystemClock
 from dockd.model import facts as f
 from dockd.model.ids import Digest

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from sqlalchemy import delete
 
-from dockd.central.app import DATABASE_FILE, ServedCentre
+from dockd.central.app import ServedCentre
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
+from dockd.central.opening import DATABASE_FILE
 from dockd.central.tables import receipts, sources
 from dockd.model import facts as f
 from dockd.model.recording import ContainerVerdict, Receipt, StagedRecording

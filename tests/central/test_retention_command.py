@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from dockd.central.app import initialise_centre
 from dockd.central.database import sqlite_url
-from dockd.cli import main
+from dockd.central.opening import initialise_centre
+from dockd.cli import exit_status_of
 from dockd.rules.retention import ROUTINE
 from tests.support.clock import ManualClock
 from tests.support.retention_site import open_retention_site
@@ -36,17 +37,38 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def ask(folder: Path, *words: str, retention: str = "") -> Result:
-    config = folder.parent / "central.toml"
-    config.write_text(f'[central]\nfolder = "{folder}"\n{retention}')
-    return CliRunner().invoke(main, ["central", "retention", *words, "--config", str(config)])
+@dataclass
+class Said:
+    """What a command printed, and its exit status."""
+
+    exit_code: int
+    output: str
+
+
+Ask = Callable[..., Said]
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Runs `dockd central retention …` on a centre's folder."""
+
+    def run(folder: Path, *words: str, retention: str = "") -> Said:
+        config = folder.parent / "central.toml"
+        config.write_text(f'[central]\nfolder = "{folder}"\n{retention}')
+        capsys.readouterr()
+        status = exit_status_of(["central", "retention", *words, "--config", str(config)])
+        printed = capsys.readouterr()
+        lines = (printed.out + printed.err).splitlines(keepends=True)
+        return Said(status, "".join(line for line in lines if "[info" not in line))
+
+    return run
 
 
 def objects(folder: Path) -> int:
     return sum(one.is_file() for one in (folder / "objects").rglob("*"))
 
 
-def test_report_names_what_would_go_and_why_and_changes_nothing(folder: Path) -> None:
+def test_report_names_what_would_go_and_why_and_changes_nothing(folder: Path, ask: Ask) -> None:
     done = ask(folder, "report")
     assert done.exit_code == 0, done.output
     assert "would go: 1 recording, 7 bytes, of 2 in the store." in done.output
@@ -56,20 +78,20 @@ def test_report_names_what_would_go_and_why_and_changes_nothing(folder: Path) ->
     assert objects(folder) == 2
 
 
-def test_report_as_csv_has_a_line_for_each(folder: Path) -> None:
+def test_report_as_csv_has_a_line_for_each(folder: Path, ask: Ask) -> None:
     rows = list(csv.DictReader(io.StringIO(ask(folder, "report", "--csv").output)))
     assert len(rows) == 1
     assert rows[0]["category"] == "routine"
 
 
-def test_dry_run_deletes_nothing_even_where_deleting_is_on(folder: Path) -> None:
+def test_dry_run_deletes_nothing_even_where_deleting_is_on(folder: Path, ask: Ask) -> None:
     done = ask(folder, "run", "--dry-run", retention="[retention]\ndelete = true\nmost_percent = 100\n")
     assert done.exit_code == 0, done.output
     assert "would go: 1 recording" in done.output
     assert objects(folder) == 2
 
 
-def test_run_needs_a_name_and_deletes_what_is_due(folder: Path) -> None:
+def test_run_needs_a_name_and_deletes_what_is_due(folder: Path, ask: Ask) -> None:
     turned_on = "[retention]\ndelete = true\nmost_percent = 100\n"
     assert "--by is missing" in ask(folder, "run", retention=turned_on).output
     assert objects(folder) == 2
@@ -79,14 +101,14 @@ def test_run_needs_a_name_and_deletes_what_is_due(folder: Path) -> None:
     assert objects(folder) == 1
 
 
-def test_run_is_refused_where_deleting_is_off(folder: Path) -> None:
+def test_run_is_refused_where_deleting_is_off(folder: Path, ask: Ask) -> None:
     done = ask(folder, "run", "--by", "Ann")
     assert done.exit_code != 0
     assert "not turned on" in done.output
     assert objects(folder) == 2
 
 
-def test_run_that_would_delete_too_much_stops(folder: Path) -> None:
+def test_run_that_would_delete_too_much_stops(folder: Path, ask: Ask) -> None:
     done = ask(folder, "run", "--by", "Ann", retention="[retention]\ndelete = true\n")
     assert done.exit_code == 0, done.output
     assert "Stopped: 1 of 2 recordings at once" in done.output

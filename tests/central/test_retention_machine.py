@@ -317,14 +317,12 @@ class Force(RuleBasedStateMachine):
             assert self._is_there(digest) or state == "done"
 
 
-Force.TestCase.settings = settings(
-    max_examples=25,
-    stateful_step_count=25,
+TestForce = Force.TestCase
+TestForce.settings = settings(
+    max_examples=12,
+    stateful_step_count=20,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
-
-
-@pytest.mark.slow
-class TestForce(Force.TestCase):
-    """Run by pytest."""
+TestForce.pytestmark = [pytest.mark.slow]

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
-from dockd.central.app import DATABASE_FILE, build_centre, initialise_centre
+from dockd.central.app import build_centre
 from dockd.central.canary import CanaryRecords, CanaryReport, Check, Finding
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
+from dockd.central.opening import DATABASE_FILE, initialise_centre
 from dockd.central.stores.s3.config import FOLDER_STORE, StoreConfig
 from dockd.central.verifier_queue import ReadBack, VerifierQueue
 from dockd.clock import SystemClock

@@ -64,11 +64,7 @@ class Deployment:
             assert words[0] == "/usr/bin/dockd"
             daemon = await self.launcher.launch("dockd", *words[1:], log=self.folder / f"{name}.log")
             self.running[name] = daemon
-            await until(
-                lambda daemon=daemon, ready=ready: daemon.told(ready) or daemon.status is not None,
-                lambda daemon=daemon, name=name: f"{name} to be ready\n{daemon.end_of_log()}",
-            )
-            assert daemon.status is None, f"{name} ended with {daemon.status}\n{daemon.end_of_log()}"
+            await _is_ready(name, daemon, ready)
 
     async def stop(self) -> None:
         """Stop every service that runs, as systemd would."""
@@ -85,6 +81,14 @@ class Deployment:
         """Where docks stand whose centre is this address."""
         first = CentreProcess(self.folder / "centre", self.pinned, self.nginx.port, self.launcher)
         return Town(self.folder, first, random.Random(seed))
+
+
+async def _is_ready(name: str, daemon: Daemon, ready: str) -> None:
+    await until(
+        lambda: daemon.told(ready) or daemon.status is not None,
+        lambda: f"{name} to be ready\n{daemon.end_of_log()}",
+    )
+    assert daemon.status is None, f"{name} ended with {daemon.status}\n{daemon.end_of_log()}"
 
 
 def _command_of(unit: str) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from tests.support.dock_rig import DockRig
 
 

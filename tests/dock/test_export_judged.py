@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.cli.recordings import recordings
 from dockd.cli.verify import verify
 from tests.support.played_session import play_session

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from dockd.model.ids import BayId
 from tests.support.enrolled_rig import EnrolledRig, enrolled_rig
 from tests.support.enrolled_site import EnrolledSite, enrolled_site
 
@@ -55,7 +56,7 @@ async def test_a_dock_from_an_old_image_is_refused_held_and_told_why(site: Enrol
         assert (bay.code, "old cop" in bay.words, "nothing is erased" in bay.words) == ("records-differ", True, True)
         assert (bay.recordings_accepted, bay.recordings_erased) == (1, 0), "its footage is sent all the same"
         rig.oracle.check_nothing_lost()
-        await dock.desk.release(bay.bay)
+        await dock.desk.release(BayId(bay.bay))
         await rig.until(lambda: rig.status(1).state != "held", "it tries again")
         await rig.until_state(1, "held")
         rig.undock("A3", 1)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.clock import SystemClock
 from dockd.dock.centre_client import CentreClient
 from dockd.dock.centre_wire import SMALL_ANSWER_BYTES, open_http_session

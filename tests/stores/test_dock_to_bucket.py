@@ -9,8 +9,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.rules.custody import Custody
 from tests.support.object_store import ObjectStoreServer, make_bucket

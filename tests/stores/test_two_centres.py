@@ -13,9 +13,10 @@ import pytest
 from sqlalchemy import select
 from yarl import URL
 
-from dockd.central.app import DATABASE_FILE, initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
+from dockd.central.opening import DATABASE_FILE, initialise_centre
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.central.tables import receipts
 from tests.support.dock_voice import DockVoice

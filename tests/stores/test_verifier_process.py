@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dockd.central.app import DATABASE_FILE, initialise_centre
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database, sqlite_url
+from dockd.central.opening import DATABASE_FILE, initialise_centre
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.clock import SystemClock
 from dockd.config import CentralConfig, config_text

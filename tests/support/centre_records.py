@@ -88,13 +88,15 @@ async def add_recordings(
     count: int,
     officer: str | None = "MX4521",
     paths: Iterable[str] = (),
+    first: int = 0,
 ) -> list[str]:
-    """`count` accepted and erased recordings, five minutes apart, with custody and receipt. Returns their digests."""
+    """`count` accepted and erased recordings, five minutes apart, with custody and receipt. Returns their digests,
+    which are numbered from `first`."""
     names = list(paths) or [f"DCIM/20261122/2026112206{place:04d}.MP4" for place in range(count)]
     digests = []
     async with database.writing() as connection:
         for place, path in enumerate(names):
-            digest, recording = f"{place:03x}".ljust(64, "a"), f"{session}-{place}"
+            digest, recording = f"{first + place:03x}".ljust(64, "a"), f"{session}-{place}"
             at = recorded_at + timedelta(minutes=5 * place)
             digests.append(digest)
             common = {

@@ -146,7 +146,7 @@ class DockVoice:
         upload = answer.json["upload"]
         for part in upload["parts"]:
             reply = await self.put_part(part, content)
-            assert reply.status == 204, reply.body
+            assert reply.status in (200, 204), reply.body  # a bucket says 200
         receipt = await self.complete(upload["upload"])
         assert receipt.status == 200, receipt.body
         return receipt.json

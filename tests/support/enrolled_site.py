@@ -12,13 +12,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 
-from dockd.central.app import ServedCentre, initialise_centre, serving_centre
+from dockd.central.app import ServedCentre, serving_centre
 from dockd.central.authority import Authority, create_authority, load_server_certificate, parse_request, pem_of
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.clock import SystemClock
 from dockd.dock.centre_tls import context_trusting, enrolled_context
 from dockd.dock.enrolment import enrol
@@ -102,11 +104,11 @@ class EnrolledSite:
 
 
 @asynccontextmanager
-async def enrolled_site(root: Path, *, docks_port: int = 0, **settings: object) -> AsyncIterator[EnrolledSite]:
+async def enrolled_site(root: Path, *, docks_port: int = 0, **settings: Any) -> AsyncIterator[EnrolledSite]:
     """A new centre in `root`, serving, or the one that is there."""
     folder = root / "centre"
     if not folder.exists():
-        where = {"database_url": str(settings["database_url"])} if "database_url" in settings else {}
+        where = {"database_url": settings["database_url"]} if "database_url" in settings else {}
         await initialise_centre(folder, store="store-test", **where)
     clock = ShiftedClock()
     config = CentreConfig(

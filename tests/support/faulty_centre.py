@@ -25,8 +25,9 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dockd.central.api.routes import ROUTES
-from dockd.central.app import build_centre, initialise_centre
+from dockd.central.app import build_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.central.refusals import BUSY, STORE_FULL
 from dockd.central.services import SERVICES, Services
 from dockd.central.serving import serving_app

@@ -12,7 +12,14 @@ from dockd.dock.reporter import Reporter, ReporterConfig
 from dockd.model import facts
 from dockd.model.camera import CameraIdentity
 from dockd.rules.custody import Custody
+from dockd.wire.status import DockStatus
 from tests.support.upload_site import DOCK, UploadSite
+
+
+async def _never() -> DockStatus:
+    """A status that is not asked for."""
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 async def play_session(site: UploadSite, folder: Path) -> None:
@@ -28,9 +35,7 @@ async def play_session(site: UploadSite, folder: Path) -> None:
     contents = [os.urandom(200_000), b"", b"zeros" + bytes(70_000)]
     names = [b"VID 0001.MP4", b"empty.MP4", b"../../\xff\n'.mp4"]
     staged = [await site.stage(content, name) for content, name in zip(contents, names, strict=True)]
-    reporter = Reporter(
-        site.journal, site.client, clock=site.clock, config=ReporterConfig(), status=asyncio.Event().wait
-    )
+    reporter = Reporter(site.journal, site.client, clock=site.clock, config=ReporterConfig(), status=_never)
     manifests = ManifestService(
         site.journal, site.staging, site.client, dock=DOCK, clock=site.clock, state_folder=folder
     )

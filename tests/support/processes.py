@@ -18,8 +18,8 @@ from typing import Any
 
 import aiohttp
 
-from dockd.central.app import initialise_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.config import CentralConfig, DockConfig, config_text
 from dockd.rules.receipts import PinnedStore
 from dockd.wire.messages import FactsTaken

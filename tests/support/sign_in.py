@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 from argon2 import PasswordHasher
+from yarl import URL
 
 from dockd.central.people.accounts import NewAccount
 from dockd.central.people.config import OidcConfig, PeopleConfig, SignInConfig
@@ -71,7 +72,7 @@ class Browser:
 
     def put_cookie(self, name: str, value: str) -> None:
         """Give the browser a cookie, as somebody who wants to fix its session would."""
-        self.session.cookie_jar.update_cookies({name: value}, aiohttp.client.URL(self.origin))
+        self.session.cookie_jar.update_cookies({name: value}, URL(self.origin))
 
     async def get(self, path: str, status: int | None = 200) -> str:
         """The page at `path`, without following where it leads."""

@@ -2,8 +2,8 @@
 
 Over TLS every request is looked at afresh: the certificate's row in the database, then what the call is of. So
 a revocation counts with the next request on a connection that is open already. A call that takes long is looked at
-again while it runs, and ended when its dock was put out: neither a long poll nor a long download outlives that. What
-is not in the API, pages for one, is not served to docks at all.
+again while it runs, and refused when its dock was put out; what is then being sent or received ends with its
+connection (`api.open_connections`). What is not in the API, pages for one, is not served to docks at all.
 
 Over plain HTTP nobody is known by a certificate; that is people's way, and who they are is asked elsewhere. While
 docks are served over TLS, nothing that a dock says is taken there. Without that the centre is the embedded one of a
@@ -21,6 +21,7 @@ from cryptography import x509
 
 from dockd.central.acting import calling_dock, note_dock
 from dockd.central.api.route import Access, Route
+from dockd.central.authority import fingerprint_of
 from dockd.central.refusals import (
     CERTIFICATE_KINDS,
     CERTIFICATE_REQUIRED,
@@ -33,7 +34,6 @@ from dockd.model.ids import DockId
 from dockd.web.problems import Refusal
 
 _LOOK_AGAIN_SECONDS = 2.0
-_IS_STARTED: web.RequestKey[bool] = web.RequestKey("dockd_answer_is_started", bool)
 
 
 def admit(routes: Iterable[Route]) -> Middleware:
@@ -67,12 +67,6 @@ def require_own_dock(request: web.Request, dock: str) -> None:
         raise _not_yours(caller, f"what belongs to dock {dock}")
 
 
-async def note_start(request: web.BaseRequest, _response: web.StreamResponse) -> None:
-    """For `on_response_prepare`: from now on an answer can only be cut, not replaced."""
-    if isinstance(request, web.Request):
-        request[_IS_STARTED] = True
-
-
 async def _answered(request: web.Request, handler: Handler, services: Services) -> web.StreamResponse:
     """The answer of a call, which is ended as soon as its dock is found to have been put out."""
     handling = asyncio.ensure_future(handler(request))
@@ -93,11 +87,9 @@ async def _look_again(request: web.Request, services: Services) -> None:
     try:
         await _caller(request, services)
     except Refusal as refusal:
-        if refusal.kind not in CERTIFICATE_KINDS:
-            return  # the database cannot say now; the next look may
-        if request.get(_IS_STARTED) and request.transport is not None:
-            request.transport.abort()
-        raise
+        if refusal.kind in CERTIFICATE_KINDS:
+            raise
+        # Else the database cannot say now; the next look may.
 
 
 def _check_plain(request: web.Request, services: Services, access: Access | None) -> None:
@@ -138,8 +130,12 @@ async def _caller(request: web.Request, services: Services) -> DockId:
             CERTIFICATE_REQUIRED,
             "This dock showed no certificate. Ask the centre's staff for a token and run `dockd enrol TOKEN` on it.",
         )
-    return await services.enrolment.dock_of(x509.load_der_x509_certificate(shown))
+    certificate = x509.load_der_x509_certificate(shown)
+    dock = await services.enrolment.dock_of(certificate)
+    if transport is not None:
+        services.connections.note(transport, fingerprint_of(certificate))
+    return dock
 
 
-def _not_yours(caller: DockId, what: str) -> Refusal:
+def _not_yours(caller: str, what: str) -> Refusal:
     return Refusal(NOT_YOURS, f"The certificate is dock {caller}'s, and this is {what}.")

@@ -16,6 +16,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from dockd.central import refusals
+from dockd.central.people.permits import Gate, permit_for
 from dockd.errors import BadRequest
 from dockd.model.canonical import Json
 from dockd.model.ids import DIGEST_PATTERN, ID_PATTERN, OFFICER_PATTERN
@@ -185,6 +186,7 @@ def api_route(
                 (
                     *((BAD_REQUEST,) if has_input else ()),
                     *(_BODY if body else ()),
+                    *_at_the_door(method, f"/api/v1{path}"),
                     *problems,
                     *refusals_at_the_door(access, is_reading=method == "GET"),
                     *_LATER,
@@ -192,6 +194,18 @@ def api_route(
             )
         ),
     )
+
+
+def _at_the_door(method: str, path: str) -> tuple[ProblemKind, ...]:
+    """What the people's door may answer, where people sign in."""
+    permit = permit_for(method, path)
+    asks = permit.asks if permit is not None else None
+    if asks in (Gate.ANYONE, Gate.INVITED):
+        return ()
+    if asks is Gate.DOCKS:
+        return (refusals.DOCKS_ONLY,)
+    kinds = (refusals.SIGN_IN_REQUIRED, refusals.NOT_ALLOWED, refusals.PASSWORD_FIRST)
+    return kinds if method == "GET" else (*kinds, refusals.FORM_OUTDATED)
 
 
 def refusals_at_the_door(access: Access, *, is_reading: bool) -> tuple[ProblemKind, ...]:

@@ -9,7 +9,7 @@ from aiohttp import web
 from dockd import __version__
 from dockd.central import refusals
 from dockd.central.api import dock_calls, recording_calls, rollout_calls
-from dockd.central.api.access import admit, note_start
+from dockd.central.api.access import admit
 from dockd.central.api.answers import raw_json_answer
 from dockd.central.api.custody_routes import CUSTODY_ROUTES
 from dockd.central.api.enrolment_routes import ENROLMENT_ROUTES
@@ -297,6 +297,5 @@ _DOCUMENT = json.dumps(describe(ROUTES, title="dockd centre", version=__version_
 def add_api(app: web.Application) -> None:
     """Serve every call of the API, each only to those whose it is."""
     app.middlewares.append(admit(ROUTES))
-    app.on_response_prepare.append(note_start)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler)

@@ -5,6 +5,8 @@ Knows requests; knows no account.
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -45,7 +47,8 @@ def caller_of(request: web.Request, people: People) -> Caller:
     address = request.remote or "unknown"
     if address in people.config.trusted_proxies:
         forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-        address = forwarded[:60] if forwarded.isascii() and forwarded.isprintable() and forwarded else address
+        with contextlib.suppress(ValueError):
+            address = str(ipaddress.ip_address(forwarded))
     agent = "".join(one for one in request.headers.get("User-Agent", "") if one.isprintable())
     return Caller(
         address=address,

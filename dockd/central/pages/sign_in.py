@@ -72,13 +72,18 @@ class SignInPages:
             return go_to("/sign-in")
         caller = caller_of(request, people)
         try:
+            attempt = await people.signing_in.begin_proof(caller)
+        except Refusal as refusal:
+            return self._show(request, "/", refusal=refusal)
+        try:
             back = await people.oidc.come_back(
                 request.query, visit=people.cookies.visit(request), origin=origin_of(request, people)
             )
             begun = await people.signing_in.with_proof(back.proved, caller)
         except Refusal as refusal:
-            await people.signing_in.note_refused_proof(refusal, caller)
+            await people.signing_in.end_proof(attempt, refusal)
             return self._show(request, "/", refusal=refusal)
+        await people.signing_in.end_proof(attempt, None)
         return await self._begin(request, begun, back.next)
 
     async def sign_out(self, request: web.Request) -> web.Response:

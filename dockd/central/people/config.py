@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # not installed where nobody signs in
     from argon2 import PasswordHasher
 
 ClaimText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+RoleText = Annotated[Role, Field(strict=False)]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
 
 
@@ -54,6 +55,11 @@ class PeopleConfig(Section):
         name = host_name(self.url.partition("://")[2]) if self.url else None
         return frozenset({name}) if name else frozenset()
 
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers reach the pages over https, as far as `url` says."""
+        return (self.url or "").startswith("https://")
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_addresses(cls, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -88,9 +94,8 @@ class OidcConfig(Section):
         default="preferred_username", description="The claim that becomes the person's name here at the first sign-in."
     )
     role_claim: ClaimText = Field(default="groups", description="The claim, a text or a list, that gives the role.")
-    roles: dict[str, Role] = Field(
+    roles: dict[str, RoleText] = Field(
         default={},
-        strict=False,
         description='What the values of that claim mean, like `{ "bwv-auditors" = "auditor" }`; the first that a '
         "person has counts.",
     )

@@ -36,6 +36,13 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _WHOSE = ("dock", "session", "recording", "digest", "name")
 
 
+def stand_before(app: web.Application, *, is_https: bool) -> None:
+    """Put the door before everything that `app` serves. Call it after the docks' door was put there."""
+    app.middlewares.append(people_door)
+    if is_https:
+        app.on_response_prepare.append(_stay_on_https)
+
+
 @web.middleware
 async def people_door(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let in who may. Raises Refusal (401, 403); sends a browser that must sign in to the page for it."""
@@ -51,6 +58,8 @@ async def people_door(request: web.Request, handler: Handler) -> web.StreamRespo
     if permit.asks is Gate.INVITED:
         return await _answered(request, handler, services, permit)
     people = services.people
+    if permit.asks is Gate.ANYONE and not resource.canonical.startswith("/sign-in"):
+        return await _answered(request, handler, services, permit)  # public, whoever asks: nobody is looked up
     person = await _who(request, people)
     if person is not None:
         note_person(request, person)
@@ -60,7 +69,7 @@ async def people_door(request: web.Request, handler: Handler) -> web.StreamRespo
         if person is None:
             return _to_sign_in(request)
         _check_password_is_own(request, resource.canonical, person)
-        await _check_may(request, services.people, permit, person)
+        await _check_may(request, people, permit, person)
     secret = _form_secret(request, people, permit)
     await _check_meant(request, secret, person)
     with viewed_by(_viewer(person, secret)):
@@ -87,8 +96,8 @@ async def _who(request: web.Request, people: People) -> SignedIn | None:
     if header and _is_api(request):
         scheme, _, token = header.partition(" ")
         return await people.scripts.who(token.strip()) if scheme.lower() == "bearer" else None
-    token = people.cookies.session(request)
-    return await people.sessions.who(token) if token is not None else None
+    held = people.cookies.session(request)
+    return await people.sessions.who(held) if held is not None else None
 
 
 def _to_sign_in(request: web.Request) -> web.StreamResponse:
@@ -147,6 +156,10 @@ async def _check_meant(request: web.Request, secret: str | None, person: SignedI
         raise Refusal(
             FORM_OUTDATED, "This form is not of your present session, so nothing was changed. Open the page again."
         )
+
+
+async def _stay_on_https(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+    response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")  # RFC 6797: a year
 
 
 def _viewer(person: SignedIn | None, secret: str | None) -> Viewer:

@@ -68,25 +68,27 @@ class LockOut:
 
         `known_browser` is the hash of the token of a browser in which this very person signed in before.
         """
-        rows = _rows(name, address, known_browser)
-        now = self._clock.now()
-        is_last = False
-        async with self._database.writing() as connection:
-            waits = [await self._waiting(connection, about, now) for about, _ in rows]
-            waiting = max((wait for wait in waits if wait is not None), default=None)
-            if waiting is None:
-                for about, limit in rows:
-                    is_last |= await self._count(connection, about, limit, now)
-        if waiting is not None:
-            raise _too_many(waiting)
-        return Attempt(name, address, rows, is_last)
+        return await self._begin(name, address, _rows(name, address, known_browser))
 
-    async def failed(self, attempt: Attempt) -> None:
+    async def begin_proof(self, address: str, *, known_browser: str | None) -> Attempt:
+        """Count an attempt that comes from the identity provider, of which nobody knows yet whose it is.
+
+        `known_browser` is the hash of the token of a browser in which anybody signed in before. Raises as `begin`.
+        """
+        if known_browser is not None:
+            return await self._begin("", address, ((_hash("browser", known_browser), KNOWN_BROWSER),))
+        return await self._begin("", address, ((_hash("address", address), ANY_NAME),))
+
+    async def failed(self, attempt: Attempt, *, way: str = "password") -> None:
         """Keep it as a fact, and the wait that begins with it. A name that nobody has is not kept."""
         async with self._database.writing() as connection:
             is_it = people.c.person == attempt.name
             is_known = (await connection.execute(select(people.c.person).where(is_it))).first() is not None
-            about: dict[str, Json] = {"person": attempt.name if is_known else None, "address": attempt.address}
+            about: dict[str, Json] = {
+                "person": attempt.name if is_known else None,
+                "address": attempt.address,
+                "way": way,
+            }
             await self._facts.add_in(connection, kind="SignInFailed", actor="nobody", about=about)
             if attempt.is_last:
                 await self._facts.add_in(connection, kind="SignInLocked", actor="nobody", about=about)
@@ -127,6 +129,19 @@ class LockOut:
         before = self._clock.now() - _FORGET
         async with self._database.writing() as connection:
             await connection.execute(delete(sign_in_attempts).where(sign_in_attempts.c.since < before))
+
+    async def _begin(self, name: str, address: str, rows: tuple[tuple[str, Limit], ...]) -> Attempt:
+        now = self._clock.now()
+        is_last = False
+        async with self._database.writing() as connection:
+            waits = [await self._waiting(connection, about, now) for about, _ in rows]
+            waiting = max((wait for wait in waits if wait is not None), default=None)
+            if waiting is None:
+                for about, limit in rows:
+                    is_last |= await self._count(connection, about, limit, now)
+        if waiting is not None:
+            raise _too_many(waiting)
+        return Attempt(name, address, rows, is_last)
 
     async def _waiting(self, connection: AsyncConnection, about: str, now: datetime) -> timedelta | None:
         is_it = sign_in_attempts.c.about == about
@@ -176,7 +191,8 @@ def _wait(limit: Limit, failures: int) -> timedelta | None:
     over = failures - limit.failures
     if over < 0:
         return None
-    return min(limit.longest, limit.wait * 2 ** min(over, 10))
+    doublings: int = 2 ** min(over, 10)
+    return min(limit.longest, limit.wait * doublings)
 
 
 def _too_many(wait: timedelta) -> Refusal:

@@ -39,6 +39,7 @@ class People:
         """Drop what says nothing any more: ended sessions, old counts. Raises Refusal (503, 507)."""
         await self.sessions.forget_old()
         await self.lockout.forget_old()
+        await self.signing_in.forget_old()
 
     async def close(self) -> None:
         """End threads and connections."""

@@ -20,6 +20,7 @@ from dockd.central.people.random_tokens import is_token, new_name, new_token, to
 from dockd.central.people.tables import people, people_sessions
 from dockd.clock import Clock
 from dockd.errors import NotFound
+from dockd.model.canonical import Json
 from dockd.rules.roles import Role
 
 MOST_SHOWN = 100
@@ -142,7 +143,7 @@ class Sessions:
         async with self._database.writing() as connection:
             count = await end_sessions(connection, person, self._clock.now(), but_hash=but_hash)
             if count:
-                about = {"person": person, "sessions": count}
+                about: dict[str, Json] = {"person": person, "sessions": count}
                 await self._facts.add_in(connection, kind="SessionsEnded", actor=by, about=about)
         return count
 

@@ -7,14 +7,15 @@ refused hears one sentence, whichever of name, password and account was wrong, a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from dockd.central.centre_facts import CentreFacts
 from dockd.central.database import Database
 from dockd.central.people.accounts import Account, Accounts, NewAccount
-from dockd.central.people.lockout import LockOut
+from dockd.central.people.lockout import Attempt, LockOut
 from dockd.central.people.names import parse_new_password, parse_person
 from dockd.central.people.random_tokens import is_token, new_token, token_hash
 from dockd.central.people.sessions import Sessions
@@ -28,6 +29,7 @@ from dockd.web.problems import Refusal
 if TYPE_CHECKING:  # hashing is loaded only where people sign in
     from dockd.central.people.passwords import Passwords
 
+_BROWSER_KNOWN_FOR = timedelta(days=400)
 _WRONG = "Name and password do not fit together. Nothing is told about which of them is wrong."
 
 
@@ -115,12 +117,23 @@ class SigningIn:
             raise Refusal(PROVIDER_REFUSED, f"{error.what} Ask an administrator of this centre.") from error
         return await self._begin(person, "oidc", caller, await self._known(person, caller.known_token))
 
-    async def note_refused_proof(self, refusal: Refusal, caller: Caller) -> None:
-        """Keep it as a fact that somebody came back from the provider and was not let in."""
-        if refusal.kind is not PROVIDER_REFUSED:
-            return  # the provider was away; nobody was refused
-        about = {"person": None, "address": caller.address, "way": "oidc"}
-        await self._facts.add(kind="SignInFailed", actor="nobody", about=about)
+    async def begin_proof(self, caller: Caller) -> Attempt:
+        """Count somebody who comes back from the identity provider. Raises Refusal (429, 503)."""
+        known = await self._known(None, caller.known_token)
+        return await self._lockout.begin_proof(caller.address, known_browser=known)
+
+    async def end_proof(self, attempt: Attempt, refusal: Refusal | None) -> None:
+        """Keep how it ended: a refusal as a fact. That the provider is away is nobody's failure."""
+        if refusal is not None and refusal.kind is PROVIDER_REFUSED:
+            await self._lockout.failed(attempt, way="oidc")
+        else:
+            await self._lockout.succeeded(attempt)
+
+    async def forget_old(self) -> None:
+        """Drop the browsers whose cookie has ended."""
+        is_old = known_browsers.c.known_since < self._clock.now() - _BROWSER_KNOWN_FOR
+        async with self._database.writing() as connection:
+            await connection.execute(delete(known_browsers).where(is_old))
 
     async def check_password(self, person: str, untrusted_password: str, caller: Caller) -> None:
         """See that somebody who has signed in knows their own password. Raises Refusal (401, 429, 503)."""
@@ -176,12 +189,14 @@ class SigningIn:
             await connection.execute(insert(known_browsers), [row])
         return Begun(token, browser_token)
 
-    async def _known(self, person: str, untrusted_token: str | None) -> str | None:
-        """The hash of the browser's token when this very person signed in there before."""
+    async def _known(self, person: str | None, untrusted_token: str | None) -> str | None:
+        """The hash of the browser's token when this very person (None: anybody) signed in there before."""
         if untrusted_token is None or not is_token(untrusted_token):
             return None
         hashed = token_hash(untrusted_token)
-        is_it = (known_browsers.c.token_hash == hashed) & (known_browsers.c.person == person)
+        is_it = known_browsers.c.token_hash == hashed
+        if person is not None:
+            is_it &= known_browsers.c.person == person
         async with self._database.reading() as connection:
             found = (await connection.execute(select(known_browsers.c.person).where(is_it))).first()
         return hashed if found is not None else None

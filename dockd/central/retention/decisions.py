@@ -178,10 +178,9 @@ def checked_reason(text: str) -> str:
     return words
 
 
-async def _claimed(connection: AsyncConnection, digests: Sequence[str]) -> dict[str, list[Row[Any]]]:
+async def _claimed(connection: AsyncConnection, digests: Sequence[str]) -> dict[str, list[Row[Any, Any, Any, Any]]]:
     question = select(sources.c.digest, sources.c.number, sources.c.recorded_at, sources.c.claimed_at)
-    found: dict[str, list[Row[Any]]] = {}
-    rows: Sequence[Row[Any]] = (await connection.execute(question.where(sources.c.digest.in_(digests)))).all()
-    for row in rows:
+    found: dict[str, list[Row[Any, Any, Any, Any]]] = {}
+    for row in await connection.execute(question.where(sources.c.digest.in_(digests))):
         found.setdefault(row.digest, []).append(row)
     return found

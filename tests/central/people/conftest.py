@@ -57,7 +57,7 @@ async def open_browser(centre: ServedCentre) -> AsyncIterator[Callable[[], Brows
         yield one
 
 
-@pytest.fixture
-def browser(open_browser: Callable[[], Browser]) -> Browser:
+@pytest_asyncio.fixture
+async def browser(open_browser: Callable[[], Browser]) -> Browser:
     """One browser in which nobody has signed in yet."""
     return open_browser()

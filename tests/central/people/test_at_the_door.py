@@ -19,7 +19,7 @@ from dockd.rules.roles import HELD, Permission, Role
 from tests.support import centre_records as records
 from tests.support.clock import ManualClock
 from tests.support.html_check import read_html
-from tests.support.kiosk_fakes import DockOnPaper, ready_bay
+from tests.support.kiosk_fakes import DockOnPaper, empty_bay
 from tests.support.sign_in import Browser
 
 OpenBrowser = Callable[..., Browser]
@@ -33,12 +33,12 @@ async def filled(centre: ServedCentre) -> str:
     """Two docks at two sites, each with a session and recordings; returns a digest of the first."""
     database = centre.services.queries._database
     digests = []
-    for dock, camera in (("dock-7", "simulated:HERE"), ("dock-9", "simulated:THERE")):
-        status = DockOnPaper(ready_bay("1"), dock=dock, site=dock).snapshot()
+    for first, dock, camera in ((0, "dock-7", "simulated:HERE"), (2, "dock-9", "simulated:THERE")):
+        status = DockOnPaper(empty_bay("1"), dock=dock, site=dock).snapshot()
         await records.add_dock(database, dock, heard_at=DAY, status=status)
         await records.add_session(database, dock, f"s-{dock}", camera=camera, started_at=DAY)
         digests += await records.add_recordings(
-            database, dock, f"s-{dock}", camera=camera, recorded_at=DAY + timedelta(hours=1), count=2
+            database, dock, f"s-{dock}", camera=camera, recorded_at=DAY + timedelta(hours=1), count=2, first=first
         )
         await records.add_manifest(database, dock, f"s-{dock}", "manifest-sha256.txt", stored_at=DAY)
     return digests[0]
@@ -47,11 +47,13 @@ async def filled(centre: ServedCentre) -> str:
 def filled_in(path: str, digest: str) -> str:
     for name, value in {
         "dock": "dock-7",
-        "session": "s-dock-7",
+        "session": "0" * 16 if path.startswith("/account/") else "s-dock-7",
         "digest": digest,
         "recording": "s-dock-7-0",
         "name": "manifest-sha256.txt",
         "upload": "up-1",
+        "number": "1",
+        "token": "0" * 16,
         "person": "ian",
     }.items():
         path = path.replace(f"{{{name}}}", value)

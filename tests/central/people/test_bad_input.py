@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from dockd.central.app import ServedCentre
-from dockd.central.people import door
 from dockd.rules.roles import Role
+from dockd.web import forms
 from tests.support.html_check import read_html
 from tests.support.sign_in import PASSWORD, Browser, add_person
 
@@ -89,7 +89,7 @@ async def test_a_cookie_alone_changes_nothing_through_the_api(browser: Browser, 
         ("application/x-www-form-urlencoded", b"name=" + b"a" * 70_000, 413),
         ("application/x-www-form-urlencoded", b"\xff\xfe=\xff", 400),
         ("application/x-www-form-urlencoded; charset=utf-32-bogus", b"a=b", 415),
-        ("application/x-www-form-urlencoded", b"&" * 60_000, 403),
+        ("application/x-www-form-urlencoded", b"&" * 60_000, 413),
         ("application/x-www-form-urlencoded", b"form_token=%FF%FE%00", 403),
         ("application/x-www-form-urlencoded", b"", 403),
     ],
@@ -124,7 +124,7 @@ async def test_an_endless_form_is_cut_off(browser: Browser) -> None:
 async def test_a_form_that_drips_is_given_up(
     browser: Browser, centre: ServedCentre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "_FORM_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(forms, "_PATIENCE_SECONDS", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", centre.port)
     writer.write(
         b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: same-origin\r\n"
@@ -193,7 +193,7 @@ async def test_html_in_every_name_stays_text(browser: Browser, open_browser: Ope
         assert read_html(html).mistakes == []
 
 
-@pytest.mark.parametrize("name", ["%00", "x%00y", "..", "a%20b", "nobody", "%22%3E%3Cscript%3E", "a" * 300])
+@pytest.mark.parametrize("name", ["%00", "x%00y", "a%20b", "nobody", "%22%3E%3Cscript%3E", "a" * 300])
 async def test_people_of_odd_names_are_not_there(browser: Browser, name: str) -> None:
     await browser.sign_in("ada")
     async with browser.session.get(f"{browser.origin}/people/{name}", allow_redirects=False) as answer:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.central.people.lockout import FROM_ANYWHERE
 from dockd.cli import exit_status_of
 from dockd.config import CentralConfig, config_text

@@ -9,9 +9,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import pytest
 import pytest_asyncio
 
-from dockd.central.app import ServedCentre, initialise_centre, serving_centre
+from dockd.central.app import ServedCentre, serving_centre
 from dockd.central.config import CentreConfig
+from dockd.central.opening import initialise_centre
 from dockd.central.people.config import OidcConfig
+from dockd.central.people.lockout import ANY_NAME
 from dockd.rules.roles import Role
 from tests.support.clock import ManualClock
 from tests.support.launchers import PlainLauncher, launching
@@ -124,8 +126,9 @@ async def test_a_key_that_the_provider_withdrew_is_no_longer_believed_after_an_h
     await browser.get(await to_provider(browser), 303)
     provider.published = [OTHER]
     clock.advance(3601)
-    await browser.post("/sign-out", {}, on="/account")
-    await refused(browser, await to_provider(browser))
+    await browser.get("/account", 303)  # that session was idle for too long
+    await browser.get(await to_provider(browser), 401)
+    await browser.get("/account", 303)
 
 
 async def test_forged_tokens_do_not_make_the_centre_ask_for_keys_each_time(
@@ -328,3 +331,11 @@ async def test_without_a_secret_file_that_is_private_nobody_is_let_in(
     assert "can be read by others" in text
     assert str(tmp_path) not in text
     assert browser.cookie("dockd-session") is None
+
+
+async def test_coming_back_with_rubbish_is_slowed_like_guessing(browser: Browser, centre: ServedCentre) -> None:
+    await browser.get("/sign-in")
+    for _ in range(ANY_NAME.failures):
+        await browser.get(f"{CALLBACK}?state={'A' * 43}&code=x", 401)
+    await browser.get(f"{CALLBACK}?state={'A' * 43}&code=x", 429)
+    assert (await kinds(centre)).count("SignInFailed") == ANY_NAME.failures

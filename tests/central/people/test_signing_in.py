@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import select
@@ -29,9 +30,9 @@ async def facts(centre: ServedCentre, kind: str) -> list[dict[str, object]]:
 
 
 async def test_who_has_not_signed_in_is_sent_to_do_so_and_back(browser: Browser) -> None:
-    assert await browser.led_to("/recordings?camera=simulated:A1") == (
-        "/sign-in?next=/recordings%3Fcamera%3Dsimulated%3AA1"
-    )
+    wanted = "/recordings?camera=simulated:A1&from=2026-01-01"
+    there = urlsplit(await browser.led_to(wanted))
+    assert (there.path, parse_qs(there.query)) == ("/sign-in", {"next": [wanted]})
     await browser.get("/api/v1/docks", 401)
     status, _, to = await browser.post(
         "/sign-in", {"name": "ADA ", "password": PASSWORD, "next": "/recordings?camera=simulated:A1"}, on="/sign-in"

@@ -57,7 +57,7 @@ def receipt_row(digest: Digest, *, retain_until: str | None) -> dict[str, Any]:
         key="key",
         signature="c2ln",
     )
-    row = {"digest": digest, "size_bytes": 7, "object_key": receipt.object_key, "accepted_at": NOW}
+    row: dict[str, Any] = {"digest": digest, "size_bytes": 7, "object_key": receipt.object_key, "accepted_at": NOW}
     return row | {"retain_until": retain_until, "receipt": receipt.model_dump_json()}
 
 

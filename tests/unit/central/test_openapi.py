@@ -11,7 +11,7 @@ from aiohttp import web
 from dockd.central.api import routes
 from dockd.central.api.openapi import describe
 from dockd.central.api.routes import ROUTES, add_api
-from dockd.central.refusals import CENTRE_KINDS
+from dockd.central.refusals import CENTRE_KINDS, OF_PAGES
 from dockd.web.problems import GENERAL_KINDS
 from dockd.wire import messages
 
@@ -61,7 +61,7 @@ def test_path_values_are_those_in_the_path() -> None:
 def test_operation_names_and_problem_codes_are_unique() -> None:
     names = [operation["operationId"] for operation in operations().values()]
     assert len(set(names)) == len(names)
-    codes = [kind.code for kind in (*GENERAL_KINDS, *CENTRE_KINDS)]
+    codes = [kind.code for kind in (*GENERAL_KINDS, *CENTRE_KINDS, *OF_PAGES)]
     assert len(set(codes)) == len(codes)
 
 

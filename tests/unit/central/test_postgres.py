@@ -12,10 +12,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
-from dockd.central.app import initialise_centre
 from dockd.central.config import CentreConfig
 from dockd.central.database import Database
 from dockd.central.identity import load_identity
+from dockd.central.opening import initialise_centre
 from dockd.central.postgres import (
     DEFAULT_LIMITS,
     check_password_file,

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from dockd.central import app
-from dockd.central.app import initialise_centre, open_services, run_verifiers
+from dockd.central.app import run_verifiers
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
+from dockd.central.opening import DATABASE_FILE, initialise_centre, open_services
 from dockd.central.stores.s3.config import FOLDER_STORE, StoreConfig
 from dockd.clock import SystemClock
 from dockd.errors import CentreUnusable
@@ -21,7 +22,8 @@ _PROGRAM = """
 import asyncio, sys
 from pathlib import Path
 import dockd.cli.central
-from dockd.central.app import initialise_centre, serving_centre
+from dockd.central.app import serving_centre
+from dockd.central.opening import initialise_centre
 from dockd.central.claims import Claims
 from dockd.central.config import CentreConfig
 
@@ -66,9 +68,9 @@ async def test_verifier_needs_a_bucket_and_the_database_of_a_centre(tmp_path: Pa
     config = CentreConfig(folder=str(tmp_path))
     with pytest.raises(CentreUnusable, match="lies in a folder"):
         await run_verifiers(config, FOLDER_STORE, workers=1)
-    with pytest.raises(CentreUnusable, match=app.DATABASE_FILE):
+    with pytest.raises(CentreUnusable, match=DATABASE_FILE):
         await run_verifiers(config, bucket_config(tmp_path), workers=1)
-    (tmp_path / app.DATABASE_FILE).touch()
+    (tmp_path / DATABASE_FILE).touch()
     with pytest.raises(CentreUnusable, match="No centre has opened"):
         await run_verifiers(config, bucket_config(tmp_path), workers=1)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dockd.central.app import initialise_centre
+from dockd.central.opening import initialise_centre
 from dockd.cli import exit_status_of
 from dockd.errors import ListRefused
 

@@ -59,7 +59,8 @@ def namers(name: str) -> set[str]:
     """Files of the product that use `name` at all, not only to call it."""
     found: set[str] = set()
     for path in (ROOT / "dockd").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_bytes())):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if name in text else ():
             if name in (getattr(node, "id", None), getattr(node, "attr", None)):
                 found.add(path.relative_to(ROOT).as_posix())
     return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
 from dockd.central.app import build_centre
 from dockd.central.config import CentreConfig
 from dockd.central.people.permits import BEFORE_NEW_PASSWORD, PERMITS, Gate, Look, Reach, permit_for
@@ -30,8 +28,6 @@ def test_no_entry_is_of_an_address_that_is_gone() -> None:
 
 
 def test_a_new_address_without_an_entry_is_in_no_list() -> None:
-    app = web.Application()
-    app.router.add_get("/brand-new", lambda _request: web.Response())
     assert permit_for("GET", "/brand-new") is None
 
 
@@ -43,6 +39,7 @@ def test_what_anyone_may_call_is_signing_in_and_what_is_public() -> None:
     assert {address for address, permit in PERMITS.items() if permit.asks is Gate.ANYONE} == {
         ("GET", "/api/v1/openapi.json"),
         ("GET", "/api/v1/store"),
+        ("GET", "/api/v1/enrolment/authority"),
         ("GET", "/static/{name}"),
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
@@ -71,10 +68,21 @@ def test_what_station_staff_may_ask_keeps_to_their_site() -> None:
 
 
 def test_only_docks_bring_facts_footage_and_manifests() -> None:
-    changes = {path for (method, path), permit in PERMITS.items() if method not in SAFE and path.startswith("/api/")}
-    assert changes == {
-        path for (method, path), permit in PERMITS.items() if permit.asks is Gate.DOCKS and method not in SAFE
+    brought = {
+        ("PUT", "/api/v1/docks/{dock}/facts"),
+        ("PUT", "/api/v1/docks/{dock}/status"),
+        ("POST", "/api/v1/recordings"),
+        ("POST", "/api/v1/uploads/{upload}/complete"),
+        ("PUT", "/api/v1/uploads/{upload}/parts/{number}"),
+        ("PUT", "/api/v1/sessions/{dock}/{session}/manifests/{name}"),
     }
+    assert {PERMITS[address].asks for address in brought} == {Gate.DOCKS}
+
+
+def test_whatever_else_is_changed_through_the_api_asks_a_permission_or_an_invitation() -> None:
+    for (method, path), permit in PERMITS.items():
+        if method not in SAFE and path.startswith("/api/"):
+            assert isinstance(permit.asks, Permission) or permit.asks in (Gate.DOCKS, Gate.INVITED), path
 
 
 def test_before_choosing_a_password_nobody_does_anything_else() -> None:

@@ -1,0 +1,52 @@
+"""Connections of docks that are open, so that those of a dock that was put out can be closed.
+
+Each request is judged when it comes (`api.access`); this is for what is already on its way then: a download that
+runs for hours, a body that is still being sent. One question to the database serves all connections of a process.
+Knows connections and fingerprints of certificates; must not know what is asked over them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from dockd.central.enrolment import Enrolment
+from dockd.clock import Clock
+from dockd.model.ids import Digest
+from dockd.web.problems import Refusal
+
+_log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 3.0
+
+
+class OpenConnections:
+    """Who is connected, by certificate."""
+
+    def __init__(self, enrolment: Enrolment, clock: Clock) -> None:
+        self._enrolment = enrolment
+        self._clock = clock
+        self._shown: WeakKeyDictionary[asyncio.Transport, Digest] = WeakKeyDictionary()
+
+    def note(self, transport: asyncio.Transport, fingerprint: Digest) -> None:
+        """This connection showed that certificate, which was good."""
+        self._shown[transport] = fingerprint
+
+    async def run(self) -> None:
+        """Close, for ever, the connections of docks that were put out; at most some seconds after that was done."""
+        while True:
+            await self._clock.sleep(_LOOK_SECONDS)
+            for transport in [one for one in self._shown if one.is_closing()]:
+                del self._shown[transport]
+            try:
+                put_out = await self._enrolment.put_out(frozenset(self._shown.values()))
+            except Refusal as refusal:
+                _log.debug("open_connections_not_looked_at", reason=refusal.what)  # the next look may
+                continue
+            for transport, fingerprint in list(self._shown.items()):
+                if fingerprint in put_out:
+                    del self._shown[transport]
+                    transport.abort()
+                    _log.info("connection_of_put_out_dock_closed", fingerprint=fingerprint)
