@@ -14,24 +14,34 @@ completions here only spares one process from proving the same object twice.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from sqlalchemy import ColumnElement, Row, and_, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dockd.central.claim_checks import (
+    check_parts,
+    claim_differs,
+    is_gone,
+    is_receipt,
+    no_upload,
+    object_of,
+    plan_of,
+    receipt_of,
+    refusal_of,
+    time_after,
+)
 from dockd.central.database import Database, insert_new
 from dockd.central.identity import Identity
 from dockd.central.receipt_rows import receipt_row, receipts_of
-from dockd.central.refusals import BUSY, CLAIM_DIFFERS, DIGEST_DIFFERS, PARTS_DIFFER
+from dockd.central.refusals import BUSY, DIGEST_DIFFERS
 from dockd.central.retention.disposal_rows import (
     DisposalState,
-    disposal_state,
     disposal_states,
     note_taken_again,
 )
@@ -39,18 +49,14 @@ from dockd.central.shared_commits import SharedCommits
 from dockd.central.stores import ObjectStore, StoredObject, UploadPlan
 from dockd.central.tables import receipts, sources, uploads
 from dockd.clock import Clock
-from dockd.errors import NotFound
-from dockd.model.ids import Digest
-from dockd.model.recording import Receipt, part_count
+from dockd.model.recording import Receipt
 from dockd.web.problems import Refusal
-from dockd.wire.messages import MAXIMUM_PARTS, Claim, ClaimAnswer, Upload
+from dockd.wire.messages import Claim, ClaimAnswer, Upload
 
 _log = structlog.get_logger(__name__)
 
-LARGEST_PART_BYTES = 64 * 1024 * 1024
 _COMPLETE_PATIENCE_SECONDS = 600.0
 _GIVEN_UP_AT_ONCE = 100
-_EMPTY = hashlib.sha256().hexdigest()
 
 
 _UploadRow = Row[tuple[object, ...]]
@@ -112,20 +118,20 @@ class Claims:
         `origin` is how the dock reaches the centre; part addresses begin with it. Raises Refusal:
         `parts-differ`, `claim-differs`, 503, 507.
         """
-        _check_parts(claim)
+        check_parts(claim)
         registered = await self._claims.add(claim)
         receipt, row = registered.receipt, registered.upload
         if row is None:
             raise Refusal(BUSY, "The upload was given up at this moment; claim again.", retry_after_seconds=1)
         if receipt is not None and not registered.is_gone and await self._is_still_held(receipt):
             return ClaimAnswer(receipt=receipt)
-        plan = _plan(row)
+        plan = plan_of(row)
         if (plan.size_bytes, plan.part_size_bytes, plan.part_digests) != (
             claim.size_bytes,
             claim.part_size_bytes,
             claim.part_digests,
         ):
-            raise _claim_differs()
+            raise claim_differs()
         return ClaimAnswer(upload=await self._offer(plan, origin))
 
     async def upload(self, upload: str, origin: str) -> Upload:
@@ -133,10 +139,10 @@ class Claims:
         async with self._database.writing() as connection:
             row = await self._touched_upload(connection, uploads.c.upload == upload)
         if row is None:
-            raise _no_upload()
+            raise no_upload()
         if not row.is_done:
-            return await self._offer(_plan(row), origin)
-        plan = _plan(row)
+            return await self._offer(plan_of(row), origin)
+        plan = plan_of(row)
         return Upload(
             upload=plan.upload,
             digest=plan.digest,
@@ -177,7 +183,7 @@ class Claims:
                 mine = delete(uploads).where(uploads.c.upload.in_(names), is_abandoned).returning(*uploads.c)
                 rows = (await connection.execute(mine)).all()
             for row in rows:
-                await self._store.discard(_plan(row))
+                await self._store.discard(plan_of(row))
                 _log.info("upload_given_up", upload=row.upload, digest=row.digest)
             count += len(rows)
             if len(rows) < _GIVEN_UP_AT_ONCE:
@@ -191,7 +197,7 @@ class Claims:
             # Locked: nobody decides to delete these objects before the new sources can be seen.
             held = await receipts_of(connection, [one.digest for one in claims], is_locking=True)
             gone = await disposal_states(connection, held.values())
-            refused = {one.digest: why for one in claims if (why := _refusal(one, held, gone)) is not None}
+            refused = {one.digest: why for one in claims if (why := refusal_of(one, held, gone)) is not None}
             # In one order everywhere, so that no transaction waits for one that waits for it.
             agreed = sorted((one for one in claims if one.digest not in refused), key=lambda one: one.digest)
             await insert_new(connection, sources, map(self._source_row, agreed))
@@ -225,14 +231,14 @@ class Claims:
     async def _complete(self, upload: str) -> Receipt:
         async with self._database.reading() as connection:
             row = (await connection.execute(select(uploads).where(uploads.c.upload == upload))).one_or_none()
-            before = None if row is None else await _receipt_of(connection, row.digest)
-            is_gone = await _is_gone(connection, before)
+            before = None if row is None else await receipt_of(connection, row.digest)
+            is_gone = await is_gone(connection, before)
         if row is None:
-            raise _no_upload()
+            raise no_upload()
         is_held = before is not None and not is_gone and await self._is_still_held(before)
         if before is not None and row.is_done and is_held:
             return before
-        plan = _plan(row)
+        plan = plan_of(row)
         try:
             async with self._store.placed(plan) as stored:
                 receipt = await self._accept(plan, stored, missing=None if is_held else before, is_gone=is_gone)
@@ -265,7 +271,7 @@ class Claims:
                 size_bytes=plan.size_bytes,
                 object_key=stored.object_key,
                 object_version=stored.object_version,
-                accepted_at=_after(missing, self._clock.now()),
+                accepted_at=time_after(missing, self._clock.now()),
                 retain_until=stored.retain_until,
                 key=self._identity.pinned.key,
                 signature="",
@@ -279,9 +285,9 @@ class Claims:
         done = [one.plan.upload for one in ordered]
         async with self._database.writing() as connection:
             for one in ordered:
-                is_other = one.missing is not None and _object_of(one.missing) != _object_of(one.signed)
+                is_other = one.missing is not None and object_of(one.missing) != object_of(one.signed)
                 if one.missing is not None and (one.is_gone or is_other):
-                    replaced = update(receipts).where(_is_receipt(one.missing))
+                    replaced = update(receipts).where(is_receipt(one.missing))
                     await connection.execute(replaced.values(receipt_row(one.signed)))
                     await note_taken_again(connection, one.plan.digest)
             await insert_new(connection, receipts, (receipt_row(one.signed) for one in ordered))
@@ -294,7 +300,7 @@ class Claims:
     async def _signed_meanwhile(self, plan: UploadPlan, before: Receipt | None) -> Receipt | None:
         """The receipt that another process has signed since `before` was read: it took the upload from under us."""
         async with self._database.reading() as connection:
-            receipt = await _receipt_of(connection, plan.digest)
+            receipt = await receipt_of(connection, plan.digest)
         return receipt if receipt != before else None
 
     async def _is_still_held(self, receipt: Receipt) -> bool:
@@ -302,7 +308,7 @@ class Claims:
         if await self._store.holds(receipt.object_key, receipt.size_bytes):
             return True
         _log.error("receipted_object_missing", digest=receipt.digest, object_key=receipt.object_key)
-        still_says_so = select(receipts.c.digest).where(_is_receipt(receipt)).exists()
+        still_says_so = select(receipts.c.digest).where(is_receipt(receipt)).exists()
         is_its_upload = and_(uploads.c.digest == receipt.digest, still_says_so)
         async with self._database.writing() as connection:
             await connection.execute(update(uploads).where(is_its_upload).values(is_done=False))
@@ -343,77 +349,3 @@ class Claims:
             "is_done": False,
             "touched_at": self._clock.now(),
         }
-
-
-def _check_parts(claim: Claim) -> None:
-    """Raise Refusal (422) when the list of parts cannot be of such a recording."""
-    if not 1 <= claim.part_size_bytes <= LARGEST_PART_BYTES:
-        raise Refusal(PARTS_DIFFER, f"A part has 1 to {LARGEST_PART_BYTES} bytes.")
-    if not 0 <= claim.size_bytes <= MAXIMUM_PARTS * claim.part_size_bytes:
-        raise Refusal(PARTS_DIFFER, f"A recording has 0 to {MAXIMUM_PARTS} parts.")
-    if len(claim.part_digests) != part_count(claim.size_bytes, claim.part_size_bytes):
-        raise Refusal(PARTS_DIFFER, "The number of part digests does not fit the size.")
-    single = claim.part_digests[0] if claim.part_digests else _EMPTY
-    if len(claim.part_digests) <= 1 and single != claim.digest:
-        raise Refusal(PARTS_DIFFER, "The only part has another digest than the whole.")
-
-
-async def _receipt_of(connection: AsyncConnection, digest: str) -> Receipt | None:
-    return (await receipts_of(connection, [digest])).get(digest)
-
-
-def _refusal(claim: Claim, held: Mapping[str, Receipt], gone: Mapping[str, DisposalState]) -> Refusal | None:
-    """Why this claim cannot be written down now."""
-    receipt = held.get(claim.digest)
-    if gone.get(claim.digest) is DisposalState.INTENDED:
-        return _being_deleted()
-    return _claim_differs() if receipt is not None and receipt.size_bytes != claim.size_bytes else None
-
-
-def _being_deleted() -> Refusal:
-    return Refusal(BUSY, "Policy is about to delete this recording here; ask again.", retry_after_seconds=60)
-
-
-async def _is_gone(connection: AsyncConnection, receipt: Receipt | None) -> bool:
-    """Whether policy deleted its object. Raises Refusal (503) while that is being done."""
-    state = None if receipt is None else await disposal_state(connection, receipt)
-    if state is DisposalState.INTENDED:
-        raise _being_deleted()
-    return state is DisposalState.DONE
-
-
-def _object_of(receipt: Receipt) -> tuple[str, str | None]:
-    return receipt.object_key, receipt.object_version
-
-
-def _after(missing: Receipt | None, now: datetime) -> datetime:
-    """Later than what gives way, whatever the clock says: digest and time of acceptance name one receipt."""
-    return now if missing is None else max(now, missing.accepted_at + timedelta(microseconds=1))
-
-
-def _is_receipt(receipt: Receipt) -> ColumnElement[bool]:
-    """The row of this receipt, and not of one that took its place."""
-    return and_(
-        receipts.c.digest == receipt.digest,
-        receipts.c.accepted_at == receipt.accepted_at,
-        receipts.c.object_key == receipt.object_key,
-        receipts.c.object_version.is_not_distinct_from(receipt.object_version),
-    )
-
-
-def _plan(row: Row[tuple[object, ...]]) -> UploadPlan:
-    return UploadPlan(
-        upload=row.upload,
-        digest=Digest(row.digest),
-        size_bytes=row.size_bytes,
-        part_size_bytes=row.part_size_bytes,
-        part_digests=tuple(map(Digest, json.loads(row.part_digests))),
-    )
-
-
-def _claim_differs() -> Refusal:
-    return Refusal(CLAIM_DIFFERS, "These bytes are known here with another size or other parts.")
-
-
-def _no_upload() -> NotFound:
-    return NotFound("There is no such upload.", action="Claim the recording again.")

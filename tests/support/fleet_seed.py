@@ -282,10 +282,10 @@ def _alerts(size: Force, now: datetime) -> Iterator[dict[str, Any]]:
         is_open = number % 100 == 0
         yield {
             "kind": "camera-overdue" if number % 3 else "dock-silent",
-            "subject": f"{camera(number)}",
+            "subject": camera(number) if number % 3 else f"old-{dock(number)}",
             "site": f"site-{number % size.sites:03d}",
             "severity": 2 + number % 2,
-            "words": "Camera is out for more than 24 hours.",
+            "words": "Out for more than 24 hours." if number % 3 else "Not heard for more than 10 minutes.",
             "since": now - timedelta(hours=number % 8760),
             "opened_at": now - timedelta(hours=number % 8760),
             "resolved_at": None if is_open else now - timedelta(hours=number % 8760) + timedelta(minutes=50),

@@ -32,7 +32,7 @@ from dockd.central.api.route import (
     TextValue,
     api_route,
 )
-from dockd.central.claims import LARGEST_PART_BYTES
+from dockd.central.claim_checks import LARGEST_PART_BYTES
 from dockd.central.manifests import LARGEST_MANIFEST_BYTES, NAME_PATTERN
 from dockd.central.stores.part_intake import PART_CONTENT_TYPE
 from dockd.model.recording import Receipt

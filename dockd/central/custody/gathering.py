@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.custody.tables import (
@@ -35,6 +35,9 @@ from dockd.rules.differences import RecordingStanding, SessionStanding
 from dockd.web.problems import Refusal
 
 _LOT = 500
+
+Key = tuple[str, str]
+"""The dock, and the name of its recording, session or bay."""
 _CONFLICTS = frozenset({kind.code for kind in (FORK, REWRITE, OTHER_KEY, BAD_SIGNATURE)})
 
 
@@ -109,45 +112,49 @@ class _Session:
 
 
 class _Lot:
-    """Folds some consecutive facts of one dock."""
+    """Folds some consecutive facts of one or more docks, each dock's in their order."""
 
-    def __init__(self, dock: str, new: tuple[RecordedFact, ...]) -> None:
-        self._dock = dock
+    def __init__(self, new: Sequence[RecordedFact]) -> None:
         self._new = new
-        self._recordings: dict[str, _Recording] = {}
-        self._sessions: dict[str, _Session] = {}
+        self._recordings: dict[Key, _Recording] = {}
+        self._sessions: dict[Key, _Session] = {}
+        self._in_bay: dict[Key, _Session] = {}
         self._lines: list[dict[str, Any]] = []
         self._holders: list[dict[str, Any]] = []
-        self._ends: list[tuple[str, datetime, int]] = []
+        self._ends: list[dict[str, Any]] = []
 
     async def load(self, connection: AsyncConnection) -> None:
-        """Fetch the rows that these facts are about."""
-        names = {name for one in self._new if (name := recording_of(one.fact))}
-        of_dock = custody_recordings.c.dock == self._dock
-        question = select(custody_recordings).where(of_dock, custody_recordings.c.recording.in_(names))
+        """Fetch the rows that these facts are about: two questions, however many docks."""
+        names = {(one.dock, name) for one in self._new if (name := recording_of(one.fact))}
+        columns = custody_recordings.c
         if names:
+            question = select(custody_recordings).where(tuple_(columns.dock, columns.recording).in_(sorted(names)))
             for row in (await connection.execute(question)).mappings():
-                self._recordings[row["recording"]] = _Recording(**row)
-        sessions = {str(name) for one in self._new if (name := getattr(one.fact, "session", None))}
-        bays = {one.fact.bay for one in self._new if isinstance(one.fact, told.CameraDocked)}
+                self._recordings[row["dock"], row["recording"]] = _Recording(**row)
+        sessions = {(one.dock, str(name)) for one in self._new if (name := getattr(one.fact, "session", None))}
+        bays = {(one.dock, one.fact.bay) for one in self._new if isinstance(one.fact, told.CameraDocked)}
         if sessions or bays:
-            await self._load_sessions(connection, sessions, bays)
+            await self._load_sessions(connection, sorted(sessions), sorted(bays))
 
-    async def _load_sessions(self, connection: AsyncConnection, sessions: set[str], bays: set[str]) -> None:
-        c = custody_sessions.c
-        newest = select(func.max(c.first_fact)).where(c.dock == self._dock, c.bay.in_(bays)).group_by(c.bay)
-        wanted = or_(c.session.in_(sessions), and_(c.bay.in_(bays), c.first_fact.in_(newest)))
-        question = select(custody_sessions).where(c.dock == self._dock, wanted).order_by(c.first_fact)
+    async def _load_sessions(self, connection: AsyncConnection, sessions: list[Key], bays: list[Key]) -> None:
+        c, other = custody_sessions.c, custody_sessions.alias("other").c
+        newest = select(func.max(other.first_fact)).where(other.dock == c.dock, other.bay == c.bay).scalar_subquery()
+        wanted: list[ColumnElement[bool]] = [tuple_(c.dock, c.session).in_(sessions)]
+        if bays:
+            wanted.append(and_(tuple_(c.dock, c.bay).in_(bays), c.first_fact == newest))
+        question = select(custody_sessions).where(or_(*wanted)).order_by(c.dock, c.first_fact)
         for row in (await connection.execute(question)).mappings():
-            self._sessions[row["session"]] = _Session(**row)
+            session = _Session(**row)
+            self._sessions[session.dock, session.session] = session
+            self._in_bay[session.dock, session.bay] = session
 
     def fold(self) -> None:
         """Take in every fact."""
         for recorded in self._new:
             name = recording_of(recorded.fact)
             if name is not None:
-                new = _Recording(self._dock, name, recorded.moment.at, recorded.number)
-                self._recordings.setdefault(name, new).take(recorded)
+                new = _Recording(recorded.dock, name, recorded.moment.at, recorded.number)
+                self._recordings.setdefault((recorded.dock, name), new).take(recorded)
             else:
                 self._fold_other(recorded, recorded.fact)
 
@@ -158,7 +165,7 @@ class _Lot:
             case told.AssignmentStarted():
                 self._holders.append(
                     {
-                        "dock": self._dock,
+                        "dock": recorded.dock,
                         "assignment": fact.assignment,
                         "camera": fact.camera,
                         "officer": fact.officer,
@@ -167,26 +174,34 @@ class _Lot:
                     }
                 )
             case told.AssignmentEnded():
-                self._ends.append((fact.assignment, fact.ended_at, recorded.number))
+                self._ends.append(
+                    {
+                        "its_dock": recorded.dock,
+                        "its_assignment": fact.assignment,
+                        "its_end": recorded.number,
+                        "ended_at": fact.ended_at,
+                        "ended_fact": recorded.number,
+                    }
+                )
             case _:
-                session = self._sessions.get(str(getattr(fact, "session", "")))
+                session = self._sessions.get((recorded.dock, str(getattr(fact, "session", ""))))
                 if session is not None and is_of_account(fact):
                     session.take(recorded)
-                    self._lines.append(self._line(session.session, recorded.number))
+                    self._note_line(recorded, session)
 
     def _begin(self, recorded: RecordedFact, fact: told.CameraDocked) -> None:
-        if fact.session in self._sessions:
+        if (recorded.dock, fact.session) in self._sessions:
             return
-        before = [one for one in self._sessions.values() if one.bay == fact.bay]
-        if before:
-            max(before, key=lambda one: one.first_fact).succeed(recorded.number)
-        session = _Session(self._dock, fact.session, fact.bay, recorded.moment.at, recorded.number)
+        before = self._in_bay.get((recorded.dock, fact.bay))
+        if before is not None:
+            before.succeed(recorded.number)
+        session = _Session(recorded.dock, fact.session, fact.bay, recorded.moment.at, recorded.number)
         session.take(recorded)
-        self._sessions[fact.session] = session
-        self._lines.append(self._line(fact.session, recorded.number))
+        self._sessions[recorded.dock, fact.session] = self._in_bay[recorded.dock, fact.bay] = session
+        self._note_line(recorded, session)
 
-    def _line(self, session: str, number: int) -> dict[str, Any]:
-        return {"dock": self._dock, "session": session, "fact_number": number}
+    def _note_line(self, recorded: RecordedFact, session: _Session) -> None:
+        self._lines.append({"dock": recorded.dock, "session": session.session, "fact_number": recorded.number})
 
     async def save(self, connection: AsyncConnection) -> None:
         """Write everything."""
@@ -194,48 +209,47 @@ class _Lot:
         await insert_or_replace(connection, custody_sessions, map(dataclasses.asdict, self._sessions.values()))
         await insert_new(connection, custody_session_facts, self._lines)
         await insert_new(connection, custody_holders, self._holders)
-        for assignment, at, number in self._ends:
-            await connection.execute(
-                update(custody_holders)
-                .where(
-                    custody_holders.c.dock == self._dock,
-                    custody_holders.c.assignment == assignment,
-                    custody_holders.c.ended_fact.is_(None),
-                    custody_holders.c.started_fact < number,
-                )
-                .values(ended_at=at, ended_fact=number)
-            )
-        end = {"dock": self._dock, "through": self._new[-1].number}
-        await insert_or_replace(connection, custody_docks, [end])
+        if self._ends:
+            await connection.execute(_END_HOLDER, self._ends)
+        through = {one.dock: one.number for one in self._new}
+        ends = [{"dock": dock, "through": number} for dock, number in sorted(through.items())]
+        await insert_or_replace(connection, custody_docks, ends)
+
+
+_END_HOLDER = update(custody_holders).where(
+    custody_holders.c.dock == bindparam("its_dock"),
+    custody_holders.c.assignment == bindparam("its_assignment"),
+    custody_holders.c.ended_fact.is_(None),
+    custody_holders.c.started_fact < bindparam("its_end"),
+)
+"""The first end counts."""
 
 
 async def note_custody(connection: AsyncConnection, new: Sequence[RecordedFact]) -> None:
-    """Fold `new`, facts of one or more docks, each dock's in their order, inside the transaction that adds them.
+    """Fold `new`, of any docks, inside the transaction that adds them.
 
     A dock that is not caught up yet is left to `Gathering`. The caller holds the docks' rows.
     """
-    of_docks: dict[str, list[RecordedFact]] = {}
+    first: dict[str, int] = {}
     for one in new:
-        of_docks.setdefault(one.dock, []).append(one)
-    if not of_docks:
+        first.setdefault(one.dock, one.number)
+    through = await _through(connection, sorted(first))
+    ready = {dock for dock, number in first.items() if through.get(dock, 0) == number - 1}
+    await _fold(connection, [one for one in new if one.dock in ready])
+
+
+async def _fold(connection: AsyncConnection, new: Sequence[RecordedFact]) -> None:
+    if not new:
         return
-    question = select(custody_docks.c.dock, custody_docks.c.through).where(custody_docks.c.dock.in_(of_docks))
-    through = {row.dock: row.through for row in await connection.execute(question)}
-    for dock, told_by_it in sorted(of_docks.items()):
-        if through.get(dock, 0) == told_by_it[0].number - 1:
-            await _fold(connection, dock, tuple(told_by_it))
-
-
-async def _fold(connection: AsyncConnection, dock: str, new: tuple[RecordedFact, ...]) -> None:
-    lot = _Lot(dock, new)
+    lot = _Lot(new)
     await lot.load(connection)
     lot.fold()
     await lot.save(connection)
 
 
-async def _through(connection: AsyncConnection, dock: str) -> int:
-    question = select(custody_docks.c.through).where(custody_docks.c.dock == dock)
-    return int((await connection.execute(question)).scalar_one_or_none() or 0)
+async def _through(connection: AsyncConnection, docks_asked: Sequence[str]) -> dict[str, int]:
+    question = select(custody_docks).where(custody_docks.c.dock.in_(docks_asked))
+    return {row.dock: row.through for row in await connection.execute(question)}
 
 
 class Gathering:
@@ -285,7 +299,7 @@ class Gathering:
     async def _fold_lot(self, dock: str) -> int:
         async with self._database.writing() as connection:
             await connection.execute(select(docks.c.dock).where(docks.c.dock == dock).with_for_update())
-            after = await _through(connection, dock)
+            after = (await _through(connection, [dock])).get(dock, 0)
             question = (
                 select(facts.c.body)
                 .where(facts.c.dock == dock, facts.c.number > after)
@@ -295,7 +309,7 @@ class Gathering:
             bodies: Iterable[str] = (await connection.execute(question)).scalars().all()
             new = tuple(map(RecordedFact.model_validate_json, bodies))
             if new:
-                await _fold(connection, dock, new)
+                await _fold(connection, new)
             return len(new)
 
 

@@ -74,6 +74,7 @@ bay_weeks = Table(
     Column("card_faults", Integer, nullable=False),
     Column("copied_bytes", BigInteger, nullable=False),  # of copies whose time is known
     Column("copy_milliseconds", BigInteger, nullable=False),
+    sqlite_with_rowid=False,  # kept in the order of the key: read by ranges of it
 )
 
 dock_days = Table(
@@ -83,6 +84,7 @@ dock_days = Table(
     Column("dock", Text, primary_key=True),
     Column("copied_bytes", BigInteger, nullable=False),
     Column("accepted_bytes", BigInteger, nullable=False),
+    sqlite_with_rowid=False,  # kept in the order of the key: read by ranges of it
 )
 
 dock_hours = Table(
@@ -92,6 +94,7 @@ dock_hours = Table(
     Column("dock", Text, primary_key=True),
     Column("dockings", Integer, nullable=False),
     Column("made_ready", Integer, nullable=False),  # sessions that became READY
+    sqlite_with_rowid=False,  # kept in the order of the key: read by ranges of it
 )
 
 dock_gauges = Table(

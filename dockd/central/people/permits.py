@@ -54,6 +54,8 @@ class Permit:
     asks: Permission | Gate
     reach: Reach = Reach.FORCE
     look: Look | None = None
+    notes_itself: bool = False
+    """The call writes its own fact about the look, with what was asked."""
 
 
 _ANYONE = Permit(Gate.ANYONE)
@@ -61,7 +63,7 @@ _SIGNED_IN = Permit(Gate.SIGNED_IN)
 _DOCKS = Permit(Gate.DOCKS)
 _PEOPLE = Permit(Permission.MANAGE_PEOPLE)
 _FORCE = Permit(Permission.SEE_FORCE)
-_CUSTODY = Permit(Permission.SEE_CUSTODY)  # every call of the account writes its own fact, with what was asked
+_CUSTODY = Permit(Permission.SEE_CUSTODY, notes_itself=True)
 _DECIDE = Permit(Permission.DECIDE_RETENTION)
 _POLICY = Permit(Permission.SET_POLICY)
 _RUN = Permit(Permission.RUN_DOCKS)

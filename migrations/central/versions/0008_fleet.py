@@ -93,6 +93,7 @@ def _counts() -> None:
         sa.Column("copied_bytes", sa.BigInteger(), nullable=False),
         sa.Column("copy_milliseconds", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("dock", "week", "bay", name="pk_bay_weeks"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "dock_days",
@@ -101,6 +102,7 @@ def _counts() -> None:
         sa.Column("copied_bytes", sa.BigInteger(), nullable=False),
         sa.Column("accepted_bytes", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("day", "dock", name="pk_dock_days"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "dock_hours",
@@ -109,6 +111,7 @@ def _counts() -> None:
         sa.Column("dockings", sa.Integer(), nullable=False),
         sa.Column("made_ready", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("hour", "dock", name="pk_dock_hours"),
+        sqlite_with_rowid=False,
     )
 
 

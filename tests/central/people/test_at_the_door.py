@@ -53,6 +53,8 @@ def filled_in(path: str, digest: str) -> str:
         "name": "manifest-sha256.txt",
         "upload": "up-1",
         "number": "1",
+        "category": "routine",
+        "hold": "1",
         "token": "0" * 16,
         "person": "ian",
     }.items():
@@ -72,14 +74,15 @@ async def test_each_role_gets_what_it_holds_and_nothing_else(
         address = f"{centre.url}{filled_in(path, filled)}"
         async with browser.session.get(address, allow_redirects=False) as answer:
             if holds:
-                assert answer.status in (200, 404), (path, answer.status, await answer.text())
+                # Let in: what it then says of values that were not given is the call's own matter.
+                assert answer.status in (200, 400, 404, 503), (path, answer.status, await answer.text())
             else:
                 assert answer.status == 403, (path, answer.status)
 
 
 async def test_nobody_who_has_not_signed_in_gets_anything(browser: Browser, centre: ServedCentre, filled: str) -> None:
     for (method, path), permit in PERMITS.items():
-        if permit.asks is Gate.ANYONE:
+        if permit.asks in (Gate.ANYONE, Gate.INVITED):
             continue
         address = f"{centre.url}{filled_in(path, filled)}"
         async with browser.session.request(method, address, allow_redirects=False) as answer:
