@@ -56,7 +56,7 @@ def being_deleted() -> Refusal:
     return Refusal(BUSY, "Policy is about to delete this recording here; ask again.", retry_after_seconds=60)
 
 
-async def is_gone(connection: AsyncConnection, receipt: Receipt | None) -> bool:
+async def is_deleted(connection: AsyncConnection, receipt: Receipt | None) -> bool:
     """Whether policy deleted its object. Raises Refusal (503) while that is being done."""
     state = None if receipt is None else await disposal_state(connection, receipt)
     if state is DisposalState.INTENDED:

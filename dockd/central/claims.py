@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dockd.central.claim_checks import (
     check_parts,
     claim_differs,
-    is_gone,
+    is_deleted,
     is_receipt,
     no_upload,
     object_of,
@@ -232,7 +232,7 @@ class Claims:
         async with self._database.reading() as connection:
             row = (await connection.execute(select(uploads).where(uploads.c.upload == upload))).one_or_none()
             before = None if row is None else await receipt_of(connection, row.digest)
-            is_gone = await is_gone(connection, before)
+            is_gone = await is_deleted(connection, before)
         if row is None:
             raise no_upload()
         is_held = before is not None and not is_gone and await self._is_still_held(before)

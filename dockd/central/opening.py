@@ -23,6 +23,7 @@ from dockd.central.custody.desk import CustodyDesk
 from dockd.central.custody.gathering import Gathering
 from dockd.central.custody.reading import CustodyReader
 from dockd.central.database import Database, sqlite_url
+from dockd.central.dock_expiries import DockExpiries
 from dockd.central.enrolment import Enrolment
 from dockd.central.fact_intake import FactIntake
 from dockd.central.fleet.config import NO_CHANNELS, AlertsConfig
@@ -169,7 +170,9 @@ async def opened(
             ownership=Ownership(database),
             centre_facts=facts,
             people=people,
-            fleet=await open_fleet(database, clock, alerts_config, store=identity.store),
+            fleet=await open_fleet(
+                database, clock, alerts_config, store=identity.store, expiries=DockExpiries(enrolment)
+            ),
             custody=CustodyDesk(custody, facts),
             gathering=Gathering(database, clock),
             retention=retention,
