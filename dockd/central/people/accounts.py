@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.centre_facts import CentreFacts
-from dockd.central.database import Database, insert_new
+from dockd.central.database import Database
 from dockd.central.people.tables import known_browsers, people, people_sessions, people_tokens
 from dockd.central.tables import centre, sites
 from dockd.clock import Clock
@@ -112,12 +112,14 @@ class Accounts:
         }
         async with self._database.writing() as connection:
             await _check_place(connection, new.role, new.site)
-            if (await connection.execute(select(people.c.person).where(people.c.person == new.person))).first():
+            # Whoever adds waits here for the others, in every process: what is looked up then stays so.
+            await connection.execute(select(centre).with_for_update())
+            is_taken = people.c.person == new.person
+            if new.subject is not None:
+                is_taken |= (people.c.issuer == new.issuer) & (people.c.subject == new.subject)
+            if (await connection.execute(select(people.c.person).where(is_taken))).first() is not None:
                 raise _taken(new.person)
-            await insert_new(connection, people, [row])
-            held = (await connection.execute(select(people).where(people.c.person == new.person))).first()
-            if held is None or (held.created_at, held.subject) != (now, new.subject):
-                raise _taken(new.person)  # another process was quicker
+            await connection.execute(insert(people), [row])
             about: dict[str, Json] = {"person": new.person, "role": new.role.value, "site": new.site}
             await self._facts.add_in(
                 connection, kind="PersonAdded", actor=by, about={**about, "is_of_provider": new.subject is not None}

@@ -99,7 +99,8 @@ class LockOut:
             for about, limit in attempt.rows:  # in the order in which `begin` takes them
                 is_it = sign_in_attempts.c.about == about
                 if limit is not ANY_NAME:
-                    await connection.execute(delete(sign_in_attempts).where(is_it))
+                    anew = {"failures": 0, "locked_until": None}
+                    await connection.execute(update(sign_in_attempts).where(is_it).values(**anew))
                     continue
                 row = (await connection.execute(select(sign_in_attempts).where(is_it).with_for_update())).first()
                 if row is not None and row.failures > 0:
@@ -134,13 +135,16 @@ class LockOut:
         now = self._clock.now()
         is_last = False
         async with self._database.writing() as connection:
+            # The rows first: only a row that is there can be locked, and attempts at one moment must count one by one.
+            for about, _ in rows:
+                fresh = {"about": about, "failures": 0, "since": now, "locked_until": None}
+                await insert_new(connection, sign_in_attempts, [fresh])
             waits = [await self._waiting(connection, about, now) for about, _ in rows]
             waiting = max((wait for wait in waits if wait is not None), default=None)
-            if waiting is None:
-                for about, limit in rows:
-                    is_last |= await self._count(connection, about, limit, now)
-        if waiting is not None:
-            raise _too_many(waiting)
+            if waiting is not None:
+                raise _too_many(waiting)  # and nothing is written
+            for about, limit in rows:
+                is_last |= await self._count(connection, about, limit, now)
         return Attempt(name, address, rows, is_last)
 
     async def _waiting(self, connection: AsyncConnection, about: str, now: datetime) -> timedelta | None:
@@ -152,10 +156,10 @@ class LockOut:
 
     async def _count(self, connection: AsyncConnection, about: str, limit: Limit, now: datetime) -> bool:
         """Count one more; whether a wait begins with it."""
-        fresh = {"about": about, "failures": 0, "since": now, "locked_until": None}
-        await insert_new(connection, sign_in_attempts, [fresh])
         is_it = sign_in_attempts.c.about == about
-        row = (await connection.execute(select(sign_in_attempts).where(is_it).with_for_update())).one()
+        row = (await connection.execute(select(sign_in_attempts).where(is_it))).first()
+        if row is None:
+            return False  # an administrator unlocked the name at this very moment
         is_over = now - row.since > limit.window
         failures = 1 if is_over else row.failures + 1
         wait = _wait(limit, failures)

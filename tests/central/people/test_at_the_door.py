@@ -55,6 +55,7 @@ def filled_in(path: str, digest: str) -> str:
         "number": "1",
         "category": "routine",
         "hold": "1",
+        "list_digest": digest,
         "token": "0" * 16,
         "person": "ian",
     }.items():
