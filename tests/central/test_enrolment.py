@@ -23,11 +23,13 @@ from dockd.central.app import serving_centre
 from dockd.central.authority import CA_FILE, load_authority
 from dockd.central.centre_facts import CentreFacts
 from dockd.central.config import CentreConfig
+from dockd.central.dock_expiries import DockExpiries
 from dockd.central.opening import initialise_centre
 from dockd.central.schema import METADATA
 from dockd.dock.centre_tls import context_trusting
 from dockd.dock.enrolment_files import certificate_request, new_key
 from dockd.errors import CentreUnusable
+from dockd.rules.alerts import Expiry
 from tests.support.dock_voice import DockVoice, Reply, refused, sha256
 from tests.support.enrolled_site import EnrolledSite, enrolled_site, other_authority
 
@@ -307,3 +309,18 @@ async def test_a_key_that_another_dock_has_certified_is_not_certified_again(site
     voice = await site.voice("dock-2")
     body = {"request": certificate_request(key, "dock-2")}
     refused(await voice.ask("POST", "/api/v1/docks/dock-2/certificate", json=body), "bad-key-request")
+
+
+# --- alerts -------------------------------------------------------------------------------------
+
+
+async def test_a_certificate_that_ends_is_told_until_its_dock_is_put_out(site: EnrolledSite) -> None:
+    await site.enrol("dock-1")
+    enrolment = site.centre.services.enrolment
+    ending = DockExpiries(enrolment)
+    (enrolled,) = await enrolment.enrolled()
+    assert await ending.ending_before(enrolled.expires_at) == ()
+    after = enrolled.expires_at + timedelta(seconds=1)
+    assert await ending.ending_before(after) == (Expiry("dock-1", "dock dock-1", enrolled.site, enrolled.expires_at),)
+    await enrolment.revoke("dock-1", because="the host was stolen", actor="it")
+    assert await ending.ending_before(after) == ()

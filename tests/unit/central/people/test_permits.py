@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dockd.central.app import build_centre
 from dockd.central.config import CentreConfig
-from dockd.central.people.permits import BEFORE_NEW_PASSWORD, PERMITS, Gate, Look, Reach, permit_for
+from dockd.central.people.permits import BEFORE_NEW_PASSWORD, PERMITS, Gate, Reach, permit_for
 from dockd.rules.roles import Permission, Role, is_bound_to_site, may
 
 SAFE = ("GET", "HEAD")
