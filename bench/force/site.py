@@ -20,15 +20,15 @@ from dockd.central.config import CentreConfig
 from dockd.central.opening import initialise_centre
 from dockd.config import CentralConfig, config_text
 from dockd.rules.receipts import PinnedStore
-from tests.support.certificates import TlsFiles, make_tls
+from tests.support.certificates import make_tls
 from tests.support.launchers import ROOT
 from tests.support.nginx import running_nginx
 from tests.support.object_store import wait_for_port
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.processes import quiet_port
 
-FRONTS = ("centre", "nginx", "none")
-"""Where TLS ends: in the centres themselves, in nginx before them, or there is none."""
+FRONTS = ("nginx", "none")
+"""Where TLS ends: in nginx before the centres, or there is none."""
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 
@@ -75,7 +75,7 @@ def running_site(folder: Path | None, *, front: str, centres: int = 2) -> Iterat
         ports = [quiet_port() for _ in range(centres)]
         running: list[subprocess.Popen[bytes]] = []
         for port in ports:
-            running.append(_centre(work, home, postgres.address(database), port, tls if front == "centre" else None))
+            running.append(_centre(work, home, postgres.address(database), port))
             stack.callback(_end, running[-1])
         for port, process in zip(ports, running, strict=True):
             wait_for_port(port, _START_SECONDS, process)
@@ -88,14 +88,11 @@ def running_site(folder: Path | None, *, front: str, centres: int = 2) -> Iterat
         yield site
 
 
-def _centre(work: Path, home: Path, url: str, port: int, tls: TlsFiles | None) -> subprocess.Popen[bytes]:
+def _centre(work: Path, home: Path, url: str, port: int) -> subprocess.Popen[bytes]:
     section = CentreConfig(folder=str(home), port=port, free_space_floor_bytes=0, database_url=url)
     config = work / f"centre-{port}.toml"
     config.write_text(config_text(CentralConfig(central=section), changed_only=True), encoding="utf-8")
-    if tls is None:
-        command = [sys.executable, "-m", "dockd", "central", "run", "--config", str(config)]
-    else:
-        command = [sys.executable, "-m", "bench.force.tls_centre", str(config), str(tls.certificate), str(tls.key)]
+    command = [sys.executable, "-m", "dockd", "central", "run", "--config", str(config)]
     with (work / f"centre-{port}.log").open("ab") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT)
 

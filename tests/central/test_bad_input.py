@@ -201,6 +201,10 @@ async def test_wrong_address_method_or_value(dock: DockVoice, method: str, path:
     assert ("Allow" in response.headers) == (status == 405)
 
 
+async def test_endless_request_line_is_refused(dock: DockVoice) -> None:
+    assert (await dock.ask("GET", f"/api/v1/docks?{'x' * 9_000}")).status == 400
+
+
 async def test_other_host_names_and_other_sites_are_refused(dock: DockVoice) -> None:
     assert (await dock.ask("GET", "/api/v1/store", headers={"Host": "evil.example"})).status == 421
     from_a_page = {"Sec-Fetch-Site": "cross-site"}

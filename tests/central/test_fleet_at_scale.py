@@ -62,9 +62,11 @@ async def test_pages_ask_a_bounded_number_of_questions_however_large_the_force(
                     assert response.status in (200, 404), await response.text()
 
             asked = await asked_by(centre, get)
-            counts[path] = max(len(asked), counts.get(path, 0))
+            # What goes on beside (alerts, lists of custody) may ask in between; it only ever adds.
+            counts[path] = min(len(asked), counts.get(path, len(asked)))
 
-    await count()
+    for _ in range(3):
+        await count()
     async with database.writing() as connection:
         for table in reversed(METADATA.sorted_tables):
             if table.name != "centre":
@@ -72,7 +74,8 @@ async def test_pages_ask_a_bounded_number_of_questions_however_large_the_force(
     await seed_force(database, clock.now())
     few = dict(counts)
     counts.clear()
-    await count()
+    for _ in range(3):
+        await count()
     assert counts["/fleet"] == few["/fleet"]
     assert {path: number for path, number in counts.items() if number > PAGES[path]} == {}
     async with session.get(f"{centre.url}/api/v1/fleet") as response:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from dockd.central.stores import KeptByStore, StoredObject
 from dockd.central.stores.s3.config import StoreConfig
+from dockd.central.tables import uploads
 from dockd.clock import SystemClock
 from dockd.web.problems import Refusal
 from tests.support.ceph_rgw import CephRgw
@@ -39,6 +41,8 @@ async def test_permitted_object_is_gone_and_no_other(site: StoreSite) -> None:
 
 async def test_deleted_recording_can_be_kept_again(site: StoreSite) -> None:
     await dispose(site, await site.keep(b"footage"), b"footage")
+    async with site.database.writing() as connection:  # as `retention.disposal` does with the fact that it is done
+        await connection.execute(delete(uploads).where(uploads.c.digest == digest_of(b"footage")))
     again = await site.keep(b"footage")
     assert (await site.get(again.object_key))[1] == b"footage"
 

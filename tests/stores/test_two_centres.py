@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -45,7 +46,7 @@ async def test_upload_completed_at_both_at_once_has_one_receipt_that_both_answer
         for part in (*upload["parts"][:1], *there["parts"][1:]):
             body = CONTENT[part["offset_bytes"] :][: part["size_bytes"]]
             headers = {name: one for name, one in part["headers"].items() if name != "Content-Length"}
-            async with session.put(URL(part["url"], encoded=True), data=body, headers=headers) as answer:
+            async with session.put(URL(part["url"], encoded=True), data=io.BytesIO(body), headers=headers) as answer:
                 assert answer.status == 200, await answer.text()
         replies = await asyncio.gather(*(voice.complete(upload["upload"]) for voice in voices * 2))
         assert {reply.status for reply in replies} == {200}
