@@ -98,11 +98,6 @@ def _goes_on_to_digest(upload_file: Path, plan: UploadPlan, prefix: Prefix | Non
     return digest_on_disk(upload_file, whole=prefix.whole, start=prefix.end_bytes) == (plan.digest, plan.size_bytes)
 
 
-def _check_whole(upload_file: Path, plan: UploadPlan) -> None:
-    if digest_on_disk(upload_file) != (plan.digest, plan.size_bytes):
-        raise _blame(upload_file, plan)
-
-
 def dispose_file(root: Path, permit: DisposalPermit, clock: Clock) -> None:
     """Remove the permitted object durably. Raises KeptByStore, Refusal, OSError."""
     if permit.object_key != object_key(permit.digest) or permit.object_version is not None:
