@@ -47,7 +47,17 @@ async def browser() -> AsyncIterator[RealBrowser]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def signed_in(town: Town, browser: RealBrowser) -> Any:
-    """The cookies of the administrator, who signed in through the form."""
+    """The cookies of the administrator, who signed in through the form, on a second device too, and made a token."""
+    await _cookies_after_sign_in(town, browser)
+    cookies = await _cookies_after_sign_in(town, browser)
+    async with browser.window(cookies=cookies) as window:
+        await window.go(f"{town.centre.url}/account")
+        await window.page.fill("#purpose", "the nightly export to the prosecutor's own file store")
+        await window.page.click("text=Make a token")
+    return cookies
+
+
+async def _cookies_after_sign_in(town: Town, browser: RealBrowser) -> Any:
     async with browser.window() as window:
         await window.go(f"{town.centre.url}/sign-in")
         await window.page.fill("#name", "ada")
