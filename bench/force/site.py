@@ -29,6 +29,7 @@ from tests.support.processes import quiet_port
 
 FRONTS = ("nginx", "none")
 """Where TLS ends: in nginx before the centres, or there is none."""
+_NGINX = Path(__file__).with_name("nginx.conf")
 _START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 
@@ -82,7 +83,8 @@ def running_site(folder: Path | None, *, front: str, centres: int = 2) -> Iterat
         site = Site(work, postgres, database, pinned, running, ports, None if front == "none" else tls.client_context())
         site.roots = {"centres": [one.pid for one in running], "postgresql": [postgres.pid]}
         if front == "nginx":
-            nginx = stack.enter_context(running_nginx(work / "nginx", (ports[0], ports[-1]), tls))
+            before = running_nginx(work / "nginx", (ports[0], ports[-1]), tls, pages_example=_NGINX)
+            nginx = stack.enter_context(before)
             site.ports = [nginx.port]
             site.roots["nginx"] = [nginx.process.pid]
         yield site

@@ -39,6 +39,7 @@ FILES = {
     "systemd/dockd-central@.service": "usr/lib/systemd/system/dockd-central@.service",
     "systemd/dockd-verifier.service": "usr/lib/systemd/system/dockd-verifier.service",
     "nginx/dockd.conf": "usr/share/dockd/nginx.conf",
+    "nginx/dockd-docks.conf": "usr/share/dockd/nginx-docks.conf",
     "udev/70-dockd.rules": "usr/lib/udev/rules.d/70-dockd.rules",
     "sysusers": "usr/lib/sysusers.d/dockd.conf",
     "tmpfiles": "usr/lib/tmpfiles.d/dockd.conf",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urljoin
@@ -51,12 +52,13 @@ async def add_person(
 
 
 class Browser:
-    """One browser. `origin` is where it believes to be; a form is sent from there."""
+    """One browser. `origin` is where it believes to be; a form is sent from there. `tls` is whom it believes."""
 
-    def __init__(self, origin: str, **headers: str) -> None:
+    def __init__(self, origin: str, *, tls: ssl.SSLContext | None = None, **headers: str) -> None:
         self.origin = origin
         self.headers = headers
-        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        connector = aiohttp.TCPConnector(ssl=tls if tls is not None else True)
+        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), connector=connector)
 
     async def __aenter__(self) -> Self:
         return self
