@@ -40,7 +40,7 @@ class Plan:
 
     force: Force
     seconds: float = 60.0
-    docking_seconds: float = 20.0
+    docking_seconds: float = 60.0
     is_whole_day: bool = False
     stored_share: float = 0.05
     mishaps: Mishaps = field(default_factory=Mishaps)

@@ -18,7 +18,6 @@ from bench.force.day import BAYS_PER_DOCK, Force, recordings_on_card
 from bench.force.docking import Docking, Footage, Manifest, Sign, Step
 from dockd.central.words import custody_words
 from dockd.dock.keys import DockKey
-from dockd.dock.reporter import within_bytes
 from dockd.model import facts as f
 from dockd.model.facts import Fact, RecordedFact, link
 from dockd.model.ids import GENESIS
@@ -26,7 +25,6 @@ from dockd.model.moment import ClockSync, Moment
 from dockd.rules.custody import recording_of
 from dockd.rules.headline import Headline
 from dockd.rules.receipts import PinnedStore
-from dockd.wire.messages import MAXIMUM_FACTS_PER_BATCH
 from dockd.wire.status import BayStatus, DockStatus
 
 DAY_BEGAN_AT = datetime(2026, 11, 20, 0, 0, 0, tzinfo=UTC)
@@ -36,11 +34,11 @@ _CONTENT_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Saying:
-    """`at_seconds` after the start the dock hands over facts (JSON of a FactBatch) or asks for something."""
+    """`at_seconds` after the start the dock writes facts down (the JSON of each), or asks for something."""
 
     at_seconds: float
     dock: int
-    facts: bytes = b""
+    facts: tuple[str, ...] = ()
     ask: Footage | Manifest | None = None
 
 
@@ -180,9 +178,7 @@ class Fleet:
                     if step.ask is not None:
                         sayings.append(Saying(at_seconds, number, ask=step.ask))
                         self._ask(dock, step.ask)
-            while batch := within_bytes(tuple(recorded[:MAXIMUM_FACTS_PER_BATCH])):
-                sayings.append(Saying(at_seconds, number, facts=_batch(batch)))
-                del recorded[: len(batch)]
+            sayings.append(Saying(at_seconds, number, facts=_texts(recorded)))
         return sayings
 
     # --- inside ---------------------------------------------------------------------------------
@@ -199,7 +195,7 @@ class Fleet:
         for due, _, step in steps:
             at = max(due, silent_until)
             recorded = self._append(dock, step, DAY_BEGAN_AT + timedelta(days=2, seconds=at))
-            yield Saying(at, dock.number, facts=_batch(recorded))
+            yield Saying(at, dock.number, facts=_texts(recorded))
             if step.ask is not None:
                 self._ask(dock, step.ask)
                 yield Saying(at, dock.number, ask=step.ask)
@@ -245,6 +241,5 @@ def _content(dice: random.Random) -> bytes:
     return dice.randbytes(_CONTENT_BYTES)
 
 
-def _batch(recorded: Sequence[RecordedFact]) -> bytes:
-    """As `CentreClient.put_facts` sends it."""
-    return f'{{"facts":[{",".join(one.model_dump_json() for one in recorded)}]}}'.encode()
+def _texts(recorded: Sequence[RecordedFact]) -> tuple[str, ...]:
+    return tuple(one.model_dump_json() for one in recorded)

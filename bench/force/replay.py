@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from bench.force.day import Mishaps
 from bench.force.docking import Footage, Manifest
 from bench.force.docks import Fleet, Saying
+from bench.force.handing import Handing
 from bench.force.wire import Line, Network, Request, request_bytes
 from dockd.dock.reporter import ReporterConfig
 from dockd.model.canonical import digest_of_bytes
@@ -72,6 +73,9 @@ class Replay:
         ]
         self._outcome = Outcome()
         self._is_on = False
+        self._handings = [Handing() for _ in fleet.docks]
+        self._looks: list[tuple[float, int]] = []
+        """When which dock's facts are due, in the loop's time; a heap."""
         self.receipts: dict[str, str] = {}
         """By digest, each as the centre gave it first."""
         self.contradictions: Counter[str] = Counter()
@@ -132,19 +136,18 @@ class Replay:
                 at, number = beats[0]
                 self._footage[number].ask(Request("status", self._heartbeats[number], began + at, self._answered))
                 heapq.heapreplace(beats, (at + HEARTBEAT_SECONDS, number))
-            if place == len(sayings) and now >= end:
+            while self._looks and self._looks[0][0] <= now + began:
+                self._hand_over(heapq.heappop(self._looks)[1])
+            if place == len(sayings) and now >= end and not self._looks:
                 return
             await asyncio.sleep(_TICK_SECONDS)
 
     def _dispatch(self, saying: Saying, due_at: float) -> None:
         name = self._fleet.docks[saying.dock].name
         if saying.facts:
-            content = request_bytes("PUT", f"/api/v1/docks/{name}/facts", saying.facts)
-            is_cut = self._dice.random() < self._mishaps.cut
-            self._facts[saying.dock].ask(Request("facts", content, due_at, self._answered, is_cut))
-            if self._dice.random() < self._mishaps.doubled:
-                self._outcome.doubled += 1
-                self._facts[saying.dock].ask(Request("facts again", content, due_at, self._answered))
+            look_at = self._handings[saying.dock].write(saying.facts, due_at)
+            if look_at is not None:
+                heapq.heappush(self._looks, (look_at, saying.dock))
         elif isinstance(saying.ask, Footage):
             self._claim(saying.dock, saying.ask, due_at)
         elif isinstance(saying.ask, Manifest):
@@ -154,6 +157,24 @@ class Replay:
             headers = f"Content-Type: application/octet-stream\r\nX-Content-SHA256: {digest}\r\n"
             content = request_bytes("PUT", path, one.content, headers=headers)
             self._footage[saying.dock].ask(Request("manifest", content, due_at, self._answered))
+
+    def _hand_over(self, dock: int) -> None:
+        handing = self._handings[dock]
+        if (due := handing.due()) is None:
+            return
+        due_at, facts = due
+
+        def taken(request: Request, status: int, body: bytes) -> None:
+            self._noted(request, status, body)
+            if handing.taken(self._loop.time()) is not None:
+                self._hand_over(dock)
+
+        content = request_bytes("PUT", f"/api/v1/docks/{self._fleet.docks[dock].name}/facts", facts)
+        is_cut = self._dice.random() < self._mishaps.cut
+        self._facts[dock].ask(Request("facts", content, due_at, taken, is_cut))
+        if self._dice.random() < self._mishaps.doubled:
+            self._outcome.doubled += 1
+            self._facts[dock].ask(Request("facts again", content, due_at, self._answered))
 
     def _ask_for_orders(self, number: int) -> None:
         path = f"/api/v1/docks/{self._fleet.docks[number].name}/orders?after=0&wait={ORDER_WAIT_SECONDS}"

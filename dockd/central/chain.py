@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -114,12 +114,17 @@ def _received(dock: str, recorded: RecordedFact) -> ReceivedFact:
     whole = cast(dict[str, Json], recorded.model_dump(mode="json"))
     if not _fits(whole):
         raise Refusal(INVALID_BODY, f"Fact {recorded.number} holds a number beyond 64 bits.")
-    # The canonical form of an object is that of its fields, in order: written once, joined with and without the hash.
-    fields = {name: f'"{name}":{canonical_json(whole[name]).decode("utf-8")}' for name in sorted(whole)}
-    content = ",".join(text for name, text in fields.items() if name != "hash")
-    if digest_of_bytes(f"{{{content}}}".encode()) != recorded.hash:
+    # The canonical form of an object is that of its fields, in order: written once, joined without and with the hash.
+    before, after = (canonical_json({name: whole[name] for name in side})[1:-1] for side in _sides_of_hash(whole))
+    if digest_of_bytes(b"{%b,%b}" % (before, after)) != recorded.hash:
         raise Refusal(BAD_HASH, f"The hash of fact {recorded.number} is not that of its content.")
-    return ReceivedFact(recorded, f"{{{','.join(fields.values())}}}")
+    body = b'{%b,"hash":%b,%b}' % (before, canonical_json(whole["hash"]), after)
+    return ReceivedFact(recorded, body.decode("utf-8"))
+
+
+def _sides_of_hash(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Those that come before `hash` in the canonical form, and those that come after; neither is ever empty."""
+    return [name for name in names if name < "hash"], [name for name in names if name > "hash"]
 
 
 def _fits(value: Json) -> bool:

@@ -19,9 +19,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Row, and_, delete, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.claim_checks import (
@@ -57,7 +58,21 @@ _log = structlog.get_logger(__name__)
 
 _COMPLETE_PATIENCE_SECONDS = 600.0
 _GIVEN_UP_AT_ONCE = 100
+_SPACING_SECONDS = 0.1
 
+
+_ASKED = uploads.c.digest.in_(bindparam("digests", expanding=True))
+_SHARED_UPLOADS = select(uploads).where(_ASKED).order_by(uploads.c.digest).with_for_update()
+_TOUCHED = update(uploads).where(_ASKED).values(touched_at=bindparam("now"))
+_ONE_UPLOAD: Select[Any] = (
+    select(*uploads.c, receipts.c.receipt)
+    .select_from(uploads.outerjoin(receipts, receipts.c.digest == uploads.c.digest))
+    .where(uploads.c.upload == bindparam("upload"))
+)
+"""In one statement: whoever completes it at this moment has written both or none."""
+_NAMED = uploads.c.upload.in_(bindparam("names", expanding=True))
+_DONE_ONES = select(uploads.c.upload).where(_NAMED).order_by(uploads.c.digest).with_for_update()
+_MARKED_DONE = update(uploads).where(_NAMED).values(is_done=True)
 
 _UploadRow = Row[tuple[object, ...]]
 
@@ -100,8 +115,12 @@ class Claims:
         self._clock = clock
         self._address_lifetime = address_lifetime
         self._completing: dict[str, asyncio.Task[Receipt]] = {}
-        self._claims: SharedCommits[Claim, _Registered] = SharedCommits(self._register, key=lambda one: one.digest)
-        self._proofs: SharedCommits[_Proof, Receipt] = SharedCommits(self._sign_for, key=lambda one: one.plan.digest)
+        self._claims: SharedCommits[Claim, _Registered] = SharedCommits(
+            self._register, key=lambda one: one.digest, at_once=1, spacing_seconds=_SPACING_SECONDS
+        )
+        self._proofs: SharedCommits[_Proof, Receipt] = SharedCommits(
+            self._sign_for, key=lambda one: one.plan.digest, at_once=1, spacing_seconds=_SPACING_SECONDS
+        )
 
     async def close(self) -> None:
         """Stop completions that run; they are taken up again when asked for."""
@@ -202,10 +221,9 @@ class Claims:
             agreed = sorted((one for one in claims if one.digest not in refused), key=lambda one: one.digest)
             await insert_new(connection, sources, map(self._source_row, agreed))
             await insert_new(connection, uploads, map(self._upload_row, agreed))
-            is_asked = uploads.c.digest.in_([one.digest for one in agreed])
-            question = select(uploads).where(is_asked).order_by(uploads.c.digest).with_for_update()
-            rows = {row.digest: row for row in await connection.execute(question)}
-            await connection.execute(update(uploads).where(is_asked).values(touched_at=self._clock.now()))
+            asked = {"digests": [one.digest for one in agreed]}
+            rows = {row.digest: row for row in await connection.execute(_SHARED_UPLOADS, asked)}
+            await connection.execute(_TOUCHED, asked | {"now": self._clock.now()})
         return [
             refused.get(one.digest)
             or _Registered(held.get(one.digest), rows.get(one.digest), gone.get(one.digest) is DisposalState.DONE)
@@ -213,8 +231,7 @@ class Claims:
         ]
 
     async def _offer(self, plan: UploadPlan, origin: str) -> Upload:
-        await self._store.begin(plan)
-        finished = await self._store.finished_parts(plan)
+        finished = await self._store.begin(plan)
         expires_at = self._clock.now() + self._address_lifetime
         return Upload(
             upload=plan.upload,
@@ -229,9 +246,9 @@ class Claims:
         )
 
     async def _complete(self, upload: str) -> Receipt:
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(uploads).where(uploads.c.upload == upload))).one_or_none()
-            before = None if row is None else await receipt_of(connection, row.digest)
+        async with self._database.looking() as connection:
+            row = (await connection.execute(_ONE_UPLOAD, {"upload": upload})).one_or_none()
+            before = None if row is None or row.receipt is None else Receipt.model_validate_json(row.receipt)
             is_gone = await is_deleted(connection, before)
         if row is None:
             raise no_upload()
@@ -291,9 +308,8 @@ class Claims:
                     await connection.execute(replaced.values(receipt_row(one.signed)))
                     await note_taken_again(connection, one.plan.digest)
             await insert_new(connection, receipts, (receipt_row(one.signed) for one in ordered))
-            of_these = select(uploads.c.upload).where(uploads.c.upload.in_(done)).order_by(uploads.c.digest)
-            await connection.execute(of_these.with_for_update())
-            await connection.execute(update(uploads).where(uploads.c.upload.in_(done)).values(is_done=True))
+            await connection.execute(_DONE_ONES, {"names": done})
+            await connection.execute(_MARKED_DONE, {"names": done})
             held = await receipts_of(connection, [one.plan.digest for one in ordered])
         return [held.get(one.plan.digest, one.signed) for one in proofs]
 

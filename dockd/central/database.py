@@ -18,10 +18,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError
@@ -58,7 +59,9 @@ class Database:
         self._password_file = password_file
         self._limits = limits
         self._engine: AsyncEngine | None = None
+        self._writes: AsyncEngine | None = None
         self._snapshots: AsyncEngine | None = None
+        self._looks: AsyncEngine | None = None
         # Not the truth (BEGIN IMMEDIATE is): it only spares writers of one process the busy-waiting. On
         # PostgreSQL writers need not wait for each other.
         self._one_writer = asyncio.Lock() if self._is_sqlite else contextlib.nullcontext()
@@ -79,25 +82,37 @@ class Database:
         if self._is_sqlite:
             engine = create_async_engine(self._url.set(drivername="sqlite+aiosqlite"))
             _prepare_sqlite(engine.sync_engine)
-            self._snapshots = engine
+            self._snapshots = self._looks = engine
         else:
             url = self._url.set(drivername=postgres.DRIVER)
             engine = create_async_engine(url, **postgres.engine_options(url, self._limits))
             postgres.prepare_engine(engine.sync_engine, self._password_file)
             self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            self._looks = create_async_engine(url, **postgres.look_options(url, self._limits))
+            postgres.prepare_engine(self._looks.sync_engine, self._password_file)
         self._engine = engine
+        self._writes = engine.execution_options(**{_WRITES: True})
 
     async def close(self) -> None:
         """Disconnect; safe when never opened."""
         if self._engine is not None:
             await self._engine.dispose()
-            self._engine = self._snapshots = None
+            if self._looks is not None and self._looks is not self._engine:
+                await self._looks.dispose()
+            self._engine = self._snapshots = self._looks = self._writes = None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """One consistent view. Raises Refusal (503, 507)."""
         with self._failures():
             async with self._patience(), _opened(self._snapshots).connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[AsyncConnection]:
+        """For one question: no view beyond it, so a server is spared the transaction. Raises Refusal (503, 507)."""
+        with self._failures():
+            async with self._patience(), _opened(self._looks).connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -108,8 +123,7 @@ class Database:
         here must be fit to be written again.
         """
         with self._failures():
-            engine = _opened(self._engine).execution_options(**{_WRITES: True})
-            async with self._one_writer, self._patience(), engine.begin() as connection:
+            async with self._one_writer, self._patience(), _opened(self._writes).begin() as connection:
                 yield connection
 
     @property
@@ -171,7 +185,7 @@ async def insert_new(connection: AsyncConnection, table: Table, rows: Iterable[M
     """Insert `rows`; a row whose key (or unique constraint) is there already is left as it is."""
     given = [dict(row) for row in rows]
     if given:
-        await connection.execute(_dialect_insert(connection, table).on_conflict_do_nothing(), given)
+        await connection.execute(_insert_unless_there(connection.dialect.name, table), given)
 
 
 async def insert_or_replace(connection: AsyncConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -186,18 +200,48 @@ async def insert_or_change(
     connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], *, changed: Collection[str]
 ) -> None:
     """Insert `rows`, each with the same columns; of a row with the same primary key only `changed` gets new values."""
-    if not rows:
-        return
-    statement = _dialect_insert(connection, table)
+    if rows:
+        await connection.execute(_upsert(connection.dialect.name, table, tuple(changed)), list(rows))
+
+
+async def insert_or_add(connection: AsyncConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert `rows`, each with the same columns; where the primary key is there already, add the other columns up."""
+    given = [dict(row) for row in rows]
+    if given:
+        await connection.execute(_insert_or_sum(connection.dialect.name, table, tuple(given[0])), given)
+
+
+def columns_of(row: Any) -> dict[str, Any]:
+    """The fields of a slotted dataclass, all of plain values: `dataclasses.asdict` without its deep copies."""
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+# Statements are built once: SQLAlchemy spends more time on making one than the database on carrying it out.
+
+
+@cache
+def _insert_unless_there(dialect: str, table: Table) -> Executable:
+    return _dialect_insert(dialect, table).on_conflict_do_nothing()
+
+
+@cache
+def _upsert(dialect: str, table: Table, changed: tuple[str, ...]) -> Executable:
+    statement = _dialect_insert(dialect, table)
     keys = [column.name for column in table.primary_key.columns]
     values = {name: statement.excluded[name] for name in changed}
-    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), list(rows))
+    return statement.on_conflict_do_update(index_elements=keys, set_=values)
 
 
-def _dialect_insert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table)
-    return postgresql.insert(table)
+@cache
+def _insert_or_sum(dialect: str, table: Table, names: tuple[str, ...]) -> Executable:
+    statement = _dialect_insert(dialect, table)
+    keys = [column.name for column in table.primary_key.columns]
+    sums = {name: table.c[name] + statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=sums)
+
+
+def _dialect_insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def _prepare_sqlite(engine: Engine) -> None:

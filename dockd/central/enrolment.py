@@ -213,7 +213,7 @@ class Enrolment:
         Raises Refusal: `certificate-unknown`, `certificate-revoked`, `certificate-expired`, 503.
         """
         is_it = dock_certificates.c.fingerprint == fingerprint_of(certificate)
-        async with self._database.reading() as connection:
+        async with self._database.looking() as connection:
             row = (await connection.execute(select(dock_certificates).where(is_it))).one_or_none()
         if row is None or row.dock != dock_named_by(certificate):
             raise Refusal(
@@ -240,7 +240,7 @@ class Enrolment:
             dock_certificates.c.revoked_at.is_(None),
             dock_certificates.c.expires_at >= self._clock.now(),
         )
-        async with self._database.reading() as connection:
+        async with self._database.looking() as connection:
             good = (await connection.execute(select(dock_certificates.c.fingerprint).where(is_good))).scalars()
             return frozenset(fingerprints) - {Digest(one) for one in good}
 

@@ -16,11 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.chain import ChainEnd, ReceivedFact, key_after, new_facts, receive
 from dockd.central.custody.gathering import Gathering, note_custody
-from dockd.central.database import Database, insert_new, insert_or_change
+from dockd.central.database import Database, insert_new
 from dockd.central.fleet.projecting import note_fleet, note_gauges
 from dockd.central.places.whereabouts import note_whereabouts
 from dockd.central.projections import Projection
 from dockd.central.receipt_rows import take_back
+from dockd.central.refusals import BUSY
 from dockd.central.shared_commits import SharedCommits
 from dockd.central.tables import docks, facts
 from dockd.clock import Clock
@@ -32,6 +33,10 @@ from dockd.wire.messages import FactsTaken
 from dockd.wire.status import DockStatus
 
 _MOST_FACTS_TOGETHER = 1000
+_FACTS_SPACING_SECONDS = 0.1
+_STATUS_SPACING_SECONDS = 0.5
+"""Under load: nobody waits for the answer to a heartbeat."""
+_STATUS_ATTEMPTS = 20
 _CHECKED_AT_ONCE = 32
 """Batches up to this size are checked on the event loop: a thread's hand-over would cost more than it frees."""
 
@@ -46,10 +51,15 @@ class FactIntake:
         self._pinned = pinned
         self._custody = Gathering(database, clock)
         self._batches: SharedCommits[_Batch, FactsTaken] = SharedCommits(
-            self._take, key=lambda one: one.dock, weight=lambda one: len(one.received), most=_MOST_FACTS_TOGETHER
+            self._take,
+            key=lambda one: one.dock,
+            weight=lambda one: len(one.received),
+            most=_MOST_FACTS_TOGETHER,
+            at_once=1,
+            spacing_seconds=_FACTS_SPACING_SECONDS,
         )
-        self._statuses: SharedCommits[DockStatus, None] = SharedCommits(
-            self._note_statuses, key=lambda one: one.dock, at_once=1
+        self._statuses: SharedCommits[DockStatus, bool] = SharedCommits(
+            self._note_statuses, key=lambda one: one.dock, at_once=1, spacing_seconds=_STATUS_SPACING_SECONDS
         )
 
     async def close(self) -> None:
@@ -75,13 +85,16 @@ class FactIntake:
     async def head(self, dock: str) -> FactsTaken:
         """Where the chain stands; number 0 for a dock never heard of. Raises Refusal (503)."""
         question = select(docks.c.facts, docks.c.head).where(docks.c.dock == dock)
-        async with self._database.reading() as connection:
+        async with self._database.looking() as connection:
             row = (await connection.execute(question)).one_or_none()
         return FactsTaken(number=0, head=GENESIS) if row is None else FactsTaken(number=row.facts, head=row.head)
 
     async def note_status(self, status: DockStatus) -> None:
         """Keep how the dock is, in place of what it said before. Raises Refusal (503, 507)."""
-        await self._statuses.add(status)
+        for _ in range(_STATUS_ATTEMPTS):
+            if await self._statuses.add(status):
+                return
+        raise Refusal(BUSY, "The dock's facts are being taken in all the time; say it later.", retry_after_seconds=5)
 
     async def allow_key(self, dock: str, public_key: str) -> None:
         """An administrator says that the dock may go on under this key (once). Raises Refusal (503, 507)."""
@@ -160,19 +173,43 @@ class FactIntake:
             ],
         )
 
-    async def _note_statuses(self, told: Sequence[DockStatus]) -> list[Refusal | None]:
+    async def _note_statuses(self, told: Sequence[DockStatus]) -> list[bool | Refusal]:
+        """Keep those of docks whose rows nobody holds; True for each that was kept.
+
+        Whoever takes facts in holds his docks' rows until his commit. Waiting for him here, with other docks' rows in
+        hand, would make him wait in turn: heartbeats have time, facts have not.
+        """
         now = self._clock.now()
-        # In one order everywhere, so that no transaction waits for one that waits for it.
-        rows = [
-            _unheard(one.dock) | {"status": one.model_dump_json(), "status_at": now, "last_heard_at": now}
-            for one in sorted(told, key=lambda one: one.dock)
-        ]
+        names = sorted(one.dock for one in told)
         async with self._database.writing() as connection:
-            await insert_or_change(connection, docks, rows, changed=("status", "status_at", "last_heard_at"))
-            await note_gauges(connection, told, now)
-        return [None] * len(told)
+            free = set((await connection.execute(_LOCKED_IF_FREE, {"names": names})).scalars())
+            # Held by somebody, or never heard of. For the latter a row is made, which is free the next time.
+            await insert_new(connection, docks, (_unheard(name) for name in names if name not in free))
+            kept = sorted((one for one in told if one.dock in free), key=lambda one: one.dock)
+            rows = [{"its_dock": one.dock, "status": one.model_dump_json(), "now": now} for one in kept]
+            if rows:
+                await connection.execute(_KEEP_STATUS, rows)
+                await note_gauges(connection, kept, now)
+        return [one.dock in free for one in told]
 
 
+_LOCKED_ENDS = (
+    select(docks.c.dock, docks.c.facts, docks.c.head, docks.c.public_key, docks.c.allowed_key)
+    .where(docks.c.dock.in_(bindparam("names", expanding=True)))
+    .order_by(docks.c.dock)
+    .with_for_update()
+)
+_LOCKED_IF_FREE = (
+    select(docks.c.dock)
+    .where(docks.c.dock.in_(bindparam("names", expanding=True)))
+    .order_by(docks.c.dock)
+    .with_for_update(skip_locked=True)
+)
+_KEEP_STATUS = (
+    update(docks)
+    .where(docks.c.dock == bindparam("its_dock"))
+    .values(status=bindparam("status"), status_at=bindparam("now"), last_heard_at=bindparam("now"))
+)
 _MOVE_END = update(docks).where(docks.c.dock == bindparam("its_dock"))
 """What is set is what each row given with it names."""
 
@@ -217,9 +254,7 @@ async def _ends(connection: AsyncConnection, names: Sequence[str]) -> dict[str, 
         if is_last:
             await insert_new(connection, docks, map(_unheard, missing))
         if missing:
-            question = select(docks.c.dock, docks.c.facts, docks.c.head, docks.c.public_key, docks.c.allowed_key)
-            question = question.where(docks.c.dock.in_(missing)).order_by(docks.c.dock).with_for_update()
-            for row in await connection.execute(question):
+            for row in await connection.execute(_LOCKED_ENDS, {"names": missing}):
                 ends[row.dock] = ChainEnd(row.facts, row.head, row.public_key, row.allowed_key)
     return ends
 

@@ -77,7 +77,7 @@ class OrderWaits:
     async def _last_numbers(self, docks: Sequence[str]) -> Mapping[str, int]:
         last = func.max(orders.c.number)
         question = select(orders.c.dock, last.label("last")).where(orders.c.dock.in_(docks)).group_by(orders.c.dock)
-        async with self._database.reading() as connection:
+        async with self._database.looking() as connection:
             return {row.dock: row.last for row in await connection.execute(question)}
 
 

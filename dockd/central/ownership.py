@@ -37,5 +37,5 @@ class Ownership:
         return await self._is(exists().where(is_mine))
 
     async def _is(self, condition: ColumnElement[bool]) -> bool:
-        async with self._database.reading() as connection:
+        async with self._database.looking() as connection:
             return bool((await connection.execute(select(condition))).scalar_one())

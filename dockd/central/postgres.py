@@ -89,12 +89,22 @@ def engine_options(url: URL, limits: PostgresLimits) -> dict[str, Any]:
     return {
         "connect_args": _connect_arguments(url, limits.statement_seconds, _LOCK_SECONDS),
         "isolation_level": "READ COMMITTED",
-        "pool_size": limits.connections,
+        "pool_size": limits.connections - _looking(limits),
         "max_overflow": 0,
         "pool_timeout": _POOL_PATIENCE_SECONDS,
         "pool_recycle": _OLDEST_CONNECTION_SECONDS,
         "pool_use_lifo": True,
     }
+
+
+def look_options(url: URL, limits: PostgresLimits) -> dict[str, Any]:
+    """The same for questions by themselves: each is its own transaction, without a round trip to begin and end it."""
+    return {**engine_options(url, limits), "isolation_level": "AUTOCOMMIT", "pool_size": _looking(limits)}
+
+
+def _looking(limits: PostgresLimits) -> int:
+    """How many of the connections are for questions by themselves."""
+    return max(1, limits.connections // 3)
 
 
 def migration_options(url: URL) -> dict[str, Any]:

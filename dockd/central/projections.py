@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, select, tuple_
+from sqlalchemy import Select, Table, bindparam, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dockd.central.database import insert_new, insert_or_replace
+from dockd.central.database import columns_of, insert_new, insert_or_replace
 from dockd.central.tables import custody_lines, dock_recordings, sessions
 from dockd.central.words import custody_words
 from dockd.model import facts
@@ -85,8 +86,8 @@ class Projection:
 
     async def save(self, connection: AsyncConnection) -> None:
         """Write everything that was loaded or folded."""
-        await insert_or_replace(connection, sessions, map(_columns, self.sessions.values()))
-        await insert_or_replace(connection, dock_recordings, map(_columns, self.recordings.values()))
+        await insert_or_replace(connection, sessions, map(columns_of, self.sessions.values()))
+        await insert_or_replace(connection, dock_recordings, map(columns_of, self.recordings.values()))
         await insert_new(connection, custody_lines, self.lines)
 
     def fold(self, recorded: RecordedFact) -> None:
@@ -241,15 +242,14 @@ async def _rows(
     found: list[tuple[_Key, Mapping[str, Any]]] = []
     dock_column, name_column = table.primary_key.columns
     if keys:
-        question = select(table).where(tuple_(dock_column, name_column).in_(keys))
-        for row in (await connection.execute(question)).mappings():
+        for row in (await connection.execute(_of_keys(table), {"keys": list(keys)})).mappings():
             found.append(((row[dock_column], row[name_column]), {**row}))
     return found
 
 
-def _columns(row: SessionRow | RecordingRow) -> dict[str, Any]:
-    """`dataclasses.asdict` without its deep copies: every value is a plain one."""
-    return {name: getattr(row, name) for name in row.__slots__}
+@cache
+def _of_keys(table: Table) -> Select[Any]:
+    return select(table).where(tuple_(*table.primary_key.columns).in_(bindparam("keys", expanding=True)))
 
 
 def _advance(row: RecordingRow, state: Custody) -> None:

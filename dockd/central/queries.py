@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, FromClause, Row, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Row, and_, bindparam, case, func, or_, select
 
 from dockd.central.database import Database
 from dockd.central.projections import RecordingRow
@@ -125,6 +125,14 @@ class RecordingFilter:
     """Only what came by one of these, whatever else is asked."""
 
 
+_ORDERS = (
+    select(orders)
+    .where(orders.c.dock == bindparam("its_dock"), orders.c.number > bindparam("after"))
+    .order_by(orders.c.number)
+    .limit(MOST_ORDERS)
+)
+
+
 class Queries:
     """Answers from the database."""
 
@@ -165,8 +173,8 @@ class Queries:
 
     async def orders(self, dock: str, after: int) -> Orders:
         """The dock's orders numbered above `after`, at most MOST_ORDERS."""
-        is_wanted = and_(orders.c.dock == dock, orders.c.number > after)
-        rows = await self._all(select(orders).where(is_wanted).order_by(orders.c.number).limit(MOST_ORDERS))
+        async with self._database.looking() as connection:
+            rows = (await connection.execute(_ORDERS, {"its_dock": dock, "after": after})).all()
         return Orders(orders=tuple(_order(row) for row in rows))
 
     # --- sessions -----------------------------------------------------------------------------

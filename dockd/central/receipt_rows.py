@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.database import insert_new
@@ -25,6 +25,9 @@ from dockd.rules.receipts import PinnedStore, check_receipt
 
 _log = structlog.get_logger(__name__)
 
+_HELD = select(receipts.c.digest, receipts.c.receipt).where(receipts.c.digest.in_(bindparam("digests", expanding=True)))
+_LOCKED = _HELD.order_by(receipts.c.digest).with_for_update(read=True)
+
 
 async def receipts_of(
     connection: AsyncConnection, digests: Sequence[str], *, is_locking: bool = False
@@ -33,10 +36,8 @@ async def receipts_of(
 
     With `is_locking`, nobody decides to delete their objects before this transaction is over.
     """
-    question = select(receipts.c.digest, receipts.c.receipt).where(receipts.c.digest.in_(digests))
-    if is_locking:
-        question = question.order_by(receipts.c.digest).with_for_update(read=True)
-    return {row.digest: Receipt.model_validate_json(row.receipt) for row in await connection.execute(question)}
+    rows = await connection.execute(_LOCKED if is_locking else _HELD, {"digests": list(digests)})
+    return {row.digest: Receipt.model_validate_json(row.receipt) for row in rows}
 
 
 def receipt_row(receipt: Receipt) -> dict[str, object]:

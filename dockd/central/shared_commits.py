@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 class SharedCommits(Generic[Item, Result]):
     """Carries items out in groups, `at_once` groups beside each other; a group weighs at most `most`, or is one item.
 
+    No group begins within `spacing_seconds` of the one before: a busy centre gathers so long, a quiet one never waits.
+
     `carry_out` commits a group and returns, for each item, its result or the refusal that concerns it alone; a
     Refusal that it raises concerns all. Two items with the same `key` are never in the same group, nor in two groups
     at the same time, and are carried out in the order in which they came.
@@ -41,12 +43,16 @@ class SharedCommits(Generic[Item, Result]):
         weight: Callable[[Item], int] = lambda _item: 1,
         most: int = 100,
         at_once: int = 2,
+        spacing_seconds: float = 0.0,
     ) -> None:
         self._carry_out = carry_out
         self._key = key
         self._weight = weight
         self._most = most
         self._at_once = at_once
+        self._spacing_seconds = spacing_seconds
+        self._next_at_monotonic = 0.0
+        self._pause: asyncio.TimerHandle | None = None
         self._waiting: list[_Waiting[Item, Result]] = []
         self._under_way: set[Hashable] = set()
         self._groups: set[asyncio.Task[None]] = set()
@@ -63,11 +69,26 @@ class SharedCommits(Generic[Item, Result]):
 
     async def close(self) -> None:
         """Wait for what is under way; nothing may be added any more."""
+        self._spacing_seconds = self._next_at_monotonic = 0.0
+        self._resume()
         while self._groups:
             await asyncio.gather(*self._groups, return_exceptions=True)
 
+    def _resume(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        self._begin()
+
     def _begin(self) -> None:
-        while len(self._groups) < self._at_once and (group := self._next_group()):
+        loop = asyncio.get_running_loop()
+        while self._waiting and self._pause is None and len(self._groups) < self._at_once:
+            if loop.time() < self._next_at_monotonic:
+                self._pause = loop.call_at(self._next_at_monotonic, self._resume)
+                return
+            if not (group := self._next_group()):
+                return
+            self._next_at_monotonic = loop.time() + self._spacing_seconds
             task = asyncio.create_task(self._settle(group), name="shared commit")
             self._groups.add(task)
             task.add_done_callback(partial(self._ended, frozenset(self._key(one.item) for one in group)))

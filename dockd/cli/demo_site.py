@@ -156,6 +156,11 @@ store = {_quoted(pinned["store"])}
 key = {_quoted(pinned["key"])}
 public_key = {_quoted(pinned["public_key"])}
 
+[reporter]
+# Somebody watches; a force's docks gather for longer, to spare the centre.
+heartbeat_seconds = 2
+gather_seconds = 0.2
+
 [kiosk]
 port = {self.plan.dock_port}
 

@@ -30,7 +30,7 @@ from dockd.wire.status import DockStatus
 _log = structlog.get_logger(__name__)
 
 _DICE = random.SystemRandom()
-_BATCH_BYTES = 512 * 1024
+BATCH_BYTES = 512 * 1024
 _CHAIN_DIFFERS = frozenset({"gap", "fork", "rewrite"})
 _KEY_DIFFERS = frozenset({"other-key", "bad-signature"})
 """The centre holds the dock to the signing key that it announced first; a restored or copied dock may have another."""
@@ -40,7 +40,13 @@ class ReporterConfig(Section):
     """The `[reporter]` section."""
 
     heartbeat_seconds: float = Field(
-        default=5.0, ge=1.0, le=300.0, description="How often the centre is told how this dock is."
+        default=15.0, ge=1.0, le=300.0, description="How often the centre is told how this dock is."
+    )
+    gather_seconds: float = Field(
+        default=5.0,
+        ge=0.0,
+        le=60.0,
+        description="How long facts wait for others, to be handed over together; the journal has them at once.",
     )
     longest_retry_seconds: float = Field(
         default=60.0, ge=1.0, le=3600.0, description="Longest pause before facts that were not taken are sent again."
@@ -143,7 +149,9 @@ class Reporter:
                         await self._hand_over()
                         self._agreed()
                         failures = 0
-                        if not await self._is_changed(changes):
+                        if await self._is_changed(changes):
+                            await self._clock.sleep(self._config.gather_seconds)
+                        else:
                             await self._agree_on_start()  # a centre restored from a backup has forgotten some
                 except RecordsDiffer as difference:
                     self._stop(difference.what)
@@ -228,7 +236,7 @@ class Reporter:
         self._words = words
 
 
-def within_bytes(facts: tuple[RecordedFact, ...], limit_bytes: int = _BATCH_BYTES) -> tuple[RecordedFact, ...]:
+def within_bytes(facts: tuple[RecordedFact, ...], limit_bytes: int = BATCH_BYTES) -> tuple[RecordedFact, ...]:
     """The first of `facts` whose JSON stays within `limit_bytes`; at least one, if there is one."""
     size_bytes = 0
     for count, fact in enumerate(facts):

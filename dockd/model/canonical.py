@@ -17,11 +17,13 @@ from dockd.model.ids import Digest
 Json: TypeAlias = str | int | bool | list["Json"] | dict[str, "Json"] | None
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical_json(value: Json) -> bytes:
     """Return the canonical bytes of `value`. Raises TypeError for a float, anywhere inside."""
     _refuse_floats(value)
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8")
+    return _ENCODER.encode(value).encode("utf-8")
 
 
 def digest_of_json(value: Json) -> Digest:

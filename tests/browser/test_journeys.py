@@ -295,7 +295,8 @@ async def test_every_form_that_changes_something_carries_its_token(
 async def test_camera_is_issued_at_the_dock_with_the_keyboard_alone(browser: RealBrowser, scripts: bool) -> None:
     async with paper_page() as url, browser.window(scripts=scripts) as window:
         await window.go(url)
-        await window.page.keyboard.type("PC7")  # the field has the focus, as a badge reader needs
+        await window.page.locator("#officer:focus").wait_for()  # by itself, as a badge reader needs
+        await window.page.keyboard.type("PC7")
         await window.page.keyboard.press("Enter")
         await window.page.get_by_text("Take the camera from bay 5").wait_for()
         if not scripts:

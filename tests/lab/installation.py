@@ -214,6 +214,7 @@ longest_retry_seconds = 2.0
 
 [reporter]
 heartbeat_seconds = 2.0
+gather_seconds = 0.5
 longest_retry_seconds = 2.0
 
 [usb]

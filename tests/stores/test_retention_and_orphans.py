@@ -86,9 +86,9 @@ async def test_store_killed_in_the_middle_of_a_part_and_started_again(
         status = await site.put_pieces(address, slowly())
         assert status is None
         with pytest.raises(Refusal) as refused:
-            await site.store.finished_parts(plan)
+            await site.store.begin(plan)
         assert refused.value.kind is STORE_SUSPECT
         await asyncio.to_thread(ceph.start_gateway)
-        assert await site.store.finished_parts(plan) == {2}
+        assert await site.store.begin(plan) == {2}
         await site.send(plan, CONTENT, 1)
         assert (await site.get((await site.place(plan)).object_key))[1] == CONTENT

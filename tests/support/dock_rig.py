@@ -112,7 +112,7 @@ class DockRig:
                 public_key=self.pinned.public_key,
             ),
             uploader=UploaderConfig(longest_retry_seconds=2.0),
-            reporter=ReporterConfig(heartbeat_seconds=1.0),
+            reporter=ReporterConfig(heartbeat_seconds=1.0, gather_seconds=0.0),
             kiosk=KioskConfig(port=0),
             usb=UsbConfig(is_enabled=False),
             privilege=PrivilegeConfig(mount_folder=str(self.root / "mounts")),

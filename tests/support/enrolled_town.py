@@ -19,9 +19,7 @@ from tests.support.dock_voice import DockVoice
 from tests.support.enrolled_rig import EnrolledRig
 from tests.support.guide_blocks import Guide
 from tests.support.launchers import Launcher
-from tests.support.processes import StationProcess
-
-_QUICK = {"longest_retry_seconds": 2.0}
+from tests.support.processes import QUICK, StationProcess
 
 
 @dataclass
@@ -83,7 +81,7 @@ class EnrolledTown:
             policy={"battery_interval_seconds": 0.2},
             enrolment=self.enrolment(dock),
         )
-        return StationProcess(rig, self.launcher, {"uploader": _QUICK, "reporter": _QUICK, **sections})
+        return StationProcess(rig, self.launcher, {**QUICK, **sections})
 
     async def voice(self, dock: str) -> DockVoice:
         """A client that shows the dock's certificate as it is now."""

@@ -110,6 +110,13 @@ class Oracle:
         """The journal's facts, or none when it was never opened."""
         return facts_in(self.journal) if self.journal.exists() else []
 
+    def checkpoint_bytes(self) -> int:
+        """How far the copies under way are durable, all together."""
+        with sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True, timeout=30) as database:
+            ((offset_bytes,),) = database.execute("SELECT coalesce(sum(offset_bytes), 0) FROM checkpoints").fetchall()
+        database.close()
+        return int(offset_bytes)
+
     def check_chain(self, facts: Iterable[RecordedFact] | None = None) -> None:
         """Gap-free and chained."""
         before: RecordedFact | None = None

@@ -35,7 +35,9 @@ async def play_session(site: UploadSite, folder: Path) -> None:
     contents = [os.urandom(200_000), b"", b"zeros" + bytes(70_000)]
     names = [b"VID 0001.MP4", b"empty.MP4", b"../../\xff\n'.mp4"]
     staged = [await site.stage(content, name) for content, name in zip(contents, names, strict=True)]
-    reporter = Reporter(site.journal, site.client, clock=site.clock, config=ReporterConfig(), status=_never)
+    reporter = Reporter(
+        site.journal, site.client, clock=site.clock, config=ReporterConfig(gather_seconds=0.0), status=_never
+    )
     manifests = ManifestService(
         site.journal, site.staging, site.client, dock=DOCK, clock=site.clock, state_folder=folder
     )

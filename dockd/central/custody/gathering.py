@@ -6,13 +6,12 @@ these tables were made catches up beside its work. Rules are in `rules.differenc
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.custody.tables import (
@@ -23,7 +22,7 @@ from dockd.central.custody.tables import (
     custody_session_facts,
     custody_sessions,
 )
-from dockd.central.database import Database, insert_new, insert_or_replace
+from dockd.central.database import Database, columns_of, insert_new, insert_or_replace
 from dockd.central.refusals import BAD_SIGNATURE, FORK, OTHER_KEY, REWRITE
 from dockd.central.tables import docks, facts
 from dockd.clock import Clock
@@ -126,10 +125,8 @@ class _Lot:
     async def load(self, connection: AsyncConnection) -> None:
         """Fetch the rows that these facts are about: two questions, however many docks."""
         names = {(one.dock, name) for one in self._new if (name := recording_of(one.fact))}
-        columns = custody_recordings.c
         if names:
-            question = select(custody_recordings).where(tuple_(columns.dock, columns.recording).in_(sorted(names)))
-            for row in (await connection.execute(question)).mappings():
+            for row in (await connection.execute(_RECORDINGS, {"keys": sorted(names)})).mappings():
                 self._recordings[row["dock"], row["recording"]] = _Recording(**row)
         sessions = {(one.dock, str(name)) for one in self._new if (name := getattr(one.fact, "session", None))}
         bays = {(one.dock, one.fact.bay) for one in self._new if isinstance(one.fact, told.CameraDocked)}
@@ -137,13 +134,8 @@ class _Lot:
             await self._load_sessions(connection, sorted(sessions), sorted(bays))
 
     async def _load_sessions(self, connection: AsyncConnection, sessions: list[Key], bays: list[Key]) -> None:
-        c, other = custody_sessions.c, custody_sessions.alias("other").c
-        newest = select(func.max(other.first_fact)).where(other.dock == c.dock, other.bay == c.bay).scalar_subquery()
-        wanted: list[ColumnElement[bool]] = [tuple_(c.dock, c.session).in_(sessions)]
-        if bays:
-            wanted.append(and_(tuple_(c.dock, c.bay).in_(bays), c.first_fact == newest))
-        question = select(custody_sessions).where(or_(*wanted)).order_by(c.dock, c.first_fact)
-        for row in (await connection.execute(question)).mappings():
+        question, asked = (_SESSIONS_AND_BAYS, {"bays": bays}) if bays else (_SESSIONS, {})
+        for row in (await connection.execute(question, {"keys": sessions, **asked})).mappings():
             session = _Session(**row)
             self._sessions[session.dock, session.session] = session
             self._in_bay[session.dock, session.bay] = session
@@ -205,8 +197,8 @@ class _Lot:
 
     async def save(self, connection: AsyncConnection) -> None:
         """Write everything."""
-        await insert_or_replace(connection, custody_recordings, map(dataclasses.asdict, self._recordings.values()))
-        await insert_or_replace(connection, custody_sessions, map(dataclasses.asdict, self._sessions.values()))
+        await insert_or_replace(connection, custody_recordings, map(columns_of, self._recordings.values()))
+        await insert_or_replace(connection, custody_sessions, map(columns_of, self._sessions.values()))
         await insert_new(connection, custody_session_facts, self._lines)
         await insert_new(connection, custody_holders, self._holders)
         if self._ends:
@@ -216,6 +208,24 @@ class _Lot:
         await insert_or_replace(connection, custody_docks, ends)
 
 
+_RECORDINGS = select(custody_recordings).where(
+    tuple_(custody_recordings.c.dock, custody_recordings.c.recording).in_(bindparam("keys", expanding=True))
+)
+
+
+def _sessions_question(*, with_bays: bool) -> Select[Any]:
+    """These sessions and, `with_bays`, the newest session of each of these bays."""
+    c, other = custody_sessions.c, custody_sessions.alias("other").c
+    newest = select(func.max(other.first_fact)).where(other.dock == c.dock, other.bay == c.bay).scalar_subquery()
+    wanted: list[ColumnElement[bool]] = [tuple_(c.dock, c.session).in_(bindparam("keys", expanding=True))]
+    if with_bays:
+        is_of_bay = tuple_(c.dock, c.bay).in_(bindparam("bays", expanding=True))
+        wanted.append(and_(is_of_bay, c.first_fact == newest))
+    return select(custody_sessions).where(or_(*wanted)).order_by(c.dock, c.first_fact)
+
+
+_SESSIONS = _sessions_question(with_bays=False)
+_SESSIONS_AND_BAYS = _sessions_question(with_bays=True)
 _END_HOLDER = update(custody_holders).where(
     custody_holders.c.dock == bindparam("its_dock"),
     custody_holders.c.assignment == bindparam("its_assignment"),
@@ -223,6 +233,9 @@ _END_HOLDER = update(custody_holders).where(
     custody_holders.c.started_fact < bindparam("its_end"),
 )
 """The first end counts."""
+
+
+_THROUGH = select(custody_docks).where(custody_docks.c.dock.in_(bindparam("names", expanding=True)))
 
 
 async def note_custody(connection: AsyncConnection, new: Sequence[RecordedFact]) -> None:
@@ -248,8 +261,8 @@ async def _fold(connection: AsyncConnection, new: Sequence[RecordedFact]) -> Non
 
 
 async def _through(connection: AsyncConnection, docks_asked: Sequence[str]) -> dict[str, int]:
-    question = select(custody_docks).where(custody_docks.c.dock.in_(docks_asked))
-    return {row.dock: row.through for row in await connection.execute(question)}
+    rows = await connection.execute(_THROUGH, {"names": list(docks_asked)})
+    return {row.dock: row.through for row in rows}
 
 
 class Gathering:

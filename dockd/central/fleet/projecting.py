@@ -7,15 +7,14 @@ holds; rows of cameras are taken in the order of their names, like those of `pla
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import RowMapping, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dockd.central.database import insert_new, insert_or_replace
+from dockd.central.database import columns_of, insert_new, insert_or_add, insert_or_replace
 from dockd.central.fleet.fold import BayVisit, FleetFold
 from dockd.central.fleet.tables import (
     bay_cameras,
@@ -55,6 +54,12 @@ _NEEDS_PERSON = (Headline.HELD, Headline.FAULT)
 _VISIT_COLUMNS = tuple(one.name for one in dataclasses.fields(BayVisit))
 
 
+_UNSYNCHRONISED_SINCE = select(dock_gauges.c.dock, dock_gauges.c.clock_unsynchronised_since).where(
+    dock_gauges.c.dock.in_(bindparam("docks", expanding=True))
+)
+_BAYS = select(bay_visits).where(bay_visits.c.dock.in_(bindparam("docks", expanding=True)))
+
+
 async def note_fleet(connection: AsyncConnection, new: Sequence[RecordedFact]) -> None:
     """Fold `new`, facts of one or more docks, each dock's in their order, into the figures."""
     wanted: dict[str, list[RecordedFact]] = {}
@@ -63,9 +68,8 @@ async def note_fleet(connection: AsyncConnection, new: Sequence[RecordedFact]) -
             wanted.setdefault(one.dock, []).append(one)
     if not wanted:
         return
-    question = select(bay_visits).where(bay_visits.c.dock.in_(wanted))
     rows: dict[str, list[RowMapping]] = {dock: [] for dock in wanted}
-    for row in (await connection.execute(question)).mappings():
+    for row in (await connection.execute(_BAYS, {"docks": list(wanted)})).mappings():
         rows[row["dock"]].append(row)
     folds, bays = [], []
     for dock, told in sorted(wanted.items()):
@@ -91,14 +95,13 @@ def _bay_rows(fold: FleetFold, rows: Sequence[RowMapping]) -> list[dict[str, Any
     for visit in fold.told.values():
         recent[visit.bay] = remember(recent.get(visit.bay, ()), visit, MOST_VISITS)
     changed = sorted(fold.changed | {visit.bay for visit in fold.told.values()})
-    return [{**dataclasses.asdict(fold.bays[bay]), **_remembered(recent.get(bay, ()))} for bay in changed]
+    return [{**columns_of(fold.bays[bay]), **_remembered(recent.get(bay, ()))} for bay in changed]
 
 
 async def note_gauges(connection: AsyncConnection, statuses: Sequence[DockStatus], now: datetime) -> None:
     """Keep the figures of docks' statuses beside them, so that nobody reads hundreds of statuses for a page."""
-    since_when = dock_gauges.c.clock_unsynchronised_since
-    question = select(dock_gauges.c.dock, since_when).where(dock_gauges.c.dock.in_([one.dock for one in statuses]))
-    since = {row.dock: row.clock_unsynchronised_since for row in await connection.execute(question)}
+    found = await connection.execute(_UNSYNCHRONISED_SINCE, {"docks": [one.dock for one in statuses]})
+    since = {row.dock: row.clock_unsynchronised_since for row in found}
     rows = [_gauges(one, since.get(one.dock), now) for one in sorted(statuses, key=lambda one: one.dock)]
     await insert_or_replace(connection, dock_gauges, rows)
 
@@ -198,17 +201,6 @@ async def _note_sums(connection: AsyncConnection, folds: Sequence[FleetFold]) ->
     await insert_or_add(connection, bay_weeks, weeks)
     await insert_or_add(connection, dock_days, days)
     await insert_or_add(connection, dock_hours, hours)
-
-
-async def insert_or_add(connection: AsyncConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Insert `rows`, each with the same columns; where the primary key is there already, add the other columns up."""
-    given = [dict(row) for row in rows]
-    if not given:
-        return
-    statement: Any = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
-    keys = [column.name for column in table.primary_key.columns]
-    sums = {name: table.c[name] + statement.excluded[name] for name in given[0] if name not in keys}
-    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=sums), given)
 
 
 def _kept(number: int) -> int:

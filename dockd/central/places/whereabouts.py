@@ -7,7 +7,6 @@ same. It is a reading aid like `projections`, and can be built from the facts ag
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dockd.central.database import insert_new, insert_or_replace
+from dockd.central.database import columns_of, insert_new, insert_or_replace
 from dockd.central.tables import camera_whereabouts
 from dockd.model import facts
 from dockd.model.facts import RecordedFact
@@ -117,7 +116,7 @@ async def note_whereabouts(connection: AsyncConnection, new: Sequence[RecordedFa
         known |= await _locked(connection, missing)
     for one in new:
         fold(known, one)
-    await insert_or_replace(connection, camera_whereabouts, (dataclasses.asdict(known[name]) for name in names))
+    await insert_or_replace(connection, camera_whereabouts, (columns_of(known[name]) for name in names))
 
 
 async def _locked(connection: AsyncConnection, names: Sequence[str]) -> dict[str, Whereabouts]:

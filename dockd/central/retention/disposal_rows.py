@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, exists, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.database import Database
@@ -50,6 +50,11 @@ class Tombstone:
         return f"This recording was deleted by policy on {self.deleted_at:%Y-%m-%d %H:%M} UTC. {self.words}"
 
 
+_STATES = select(disposals.c.digest, disposals.c.accepted_at, disposals.c.state).where(
+    disposals.c.digest.in_(bindparam("digests", expanding=True))
+)
+
+
 def is_disposed() -> ColumnElement[bool]:
     """Of a row of `receipts`: its object was deleted by policy."""
     return exists().where(
@@ -61,18 +66,13 @@ def is_disposed() -> ColumnElement[bool]:
 
 async def disposal_state(connection: AsyncConnection, receipt: Receipt) -> DisposalState | None:
     """What is being done, or was done, with the object of this receipt; None when nothing ever was."""
-    is_it = and_(disposals.c.digest == receipt.digest, disposals.c.accepted_at == receipt.accepted_at)
-    state = (await connection.execute(select(disposals.c.state).where(is_it))).scalar_one_or_none()
-    return None if state is None else DisposalState(state)
+    return (await disposal_states(connection, [receipt])).get(receipt.digest)
 
 
 async def disposal_states(connection: AsyncConnection, held: Collection[Receipt]) -> dict[str, DisposalState]:
     """The same for several receipts, by digest; those with which nothing was ever done are left out."""
     accepted_at = {one.digest: one.accepted_at for one in held}
-    question = select(disposals.c.digest, disposals.c.accepted_at, disposals.c.state).where(
-        disposals.c.digest.in_(sorted(accepted_at))
-    )
-    rows = (await connection.execute(question)).all() if accepted_at else ()
+    rows = (await connection.execute(_STATES, {"digests": sorted(accepted_at)})).all() if accepted_at else ()
     return {row.digest: DisposalState(row.state) for row in rows if row.accepted_at == accepted_at[row.digest]}
 
 

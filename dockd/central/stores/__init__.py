@@ -92,11 +92,8 @@ class ObjectStore(Protocol):
     async def close(self) -> None:
         """Let running work end."""
 
-    async def begin(self, plan: UploadPlan) -> None:
-        """Be ready to take parts; the same plan again changes nothing."""
-
-    async def finished_parts(self, plan: UploadPlan) -> frozenset[int]:
-        """The parts that are held for good."""
+    async def begin(self, plan: UploadPlan) -> frozenset[int]:
+        """Be ready to take parts, and return those that are held for good; the same plan again changes nothing."""
 
     def part_address(self, plan: UploadPlan, number: int, origin: str, expires_at: datetime) -> PartAddress:
         """Where to PUT one part until `expires_at`. `origin` is how the dock reaches the centre."""

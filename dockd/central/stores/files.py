@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,6 +59,14 @@ _LEFT_ALONE_SECONDS = 3600.0
 """Files younger than this may belong to another process that is at work now; a sweep leaves them."""
 _NAMED_MISSING = 20
 _DISPOSAL_LOCK = ".disposal-lock"
+
+
+class _Made(Enum):
+    """When an upload's file was made."""
+
+    NOW = "now"
+    BEFORE = "before"
+    PLACED = "and placed: a kill came between that and the receipt; `placed` proves it again"
 
 
 class FileStore:
@@ -103,23 +112,26 @@ class FileStore:
     async def close(self) -> None:
         await asyncio.to_thread(self._intake.close)
         await asyncio.to_thread(self._along.close)
+        await self._rows.close()
         await asyncio.to_thread(self._pool.shutdown, wait=True)
 
     # --- uploads ------------------------------------------------------------------------------
 
-    async def begin(self, plan: UploadPlan) -> None:
+    async def begin(self, plan: UploadPlan) -> frozenset[int]:
         """Make the upload's file. Raises Refusal (503, 507)."""
-        if await self.holds(object_key(plan.digest), plan.size_bytes):
-            return  # a kill came between placing and the receipt; `placed` proves it again
-        self._disk.check(plan.size_bytes - await self._in_thread(self._allocated_bytes, plan.upload))
-        if await self._in_thread(self._create, plan):
+        made = await self._in_thread(self._make_ready, plan)
+        if made is _Made.PLACED:
+            return frozenset(plan.part_numbers)
+        finished = frozenset(await self._rows.finished(plan.upload))
+        is_doubtful = made is _Made.NOW or len(finished) < len(plan.part_digests)
+        if is_doubtful and await self.holds(object_key(plan.digest), plan.size_bytes):
+            # Somebody else completed it meanwhile: the object is placed before the rows are forgotten.
+            return frozenset(plan.part_numbers)
+        if made is _Made.NOW and finished:
             # Rows without the file they speak of vouch for nothing.
             await self._rows.forget(plan.upload)
-
-    async def finished_parts(self, plan: UploadPlan) -> frozenset[int]:
-        if await self.holds(object_key(plan.digest), plan.size_bytes):
-            return frozenset(plan.part_numbers)
-        return frozenset(await self._rows.finished(plan.upload))
+            return frozenset()
+        return finished
 
     def part_address(self, plan: UploadPlan, number: int, origin: str, expires_at: datetime) -> PartAddress:
         part = plan.part(number)
@@ -167,13 +179,7 @@ class FileStore:
     # --- objects and documents ----------------------------------------------------------------
 
     async def holds(self, object_key: str, size_bytes: int) -> bool:
-        def look() -> bool:
-            try:
-                return (self._folder / object_key).stat().st_size == size_bytes
-            except FileNotFoundError:
-                return False
-
-        return await self._in_thread(look)
+        return await self._in_thread(self._holds, object_key, size_bytes)
 
     async def has_object(self, object_key: str, object_version: str | None) -> bool:  # noqa: ARG002 - a folder has none
         return await self._in_thread(os.path.lexists, self._folder / object_key)
@@ -280,6 +286,18 @@ class FileStore:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - file.stat().st_mtime > _LEFT_ALONE_SECONDS:
                     file.unlink()
+
+    def _holds(self, key: str, size_bytes: int) -> bool:
+        try:
+            return (self._folder / key).stat().st_size == size_bytes
+        except FileNotFoundError:
+            return False
+
+    def _make_ready(self, plan: UploadPlan) -> _Made:
+        if self._holds(object_key(plan.digest), plan.size_bytes):
+            return _Made.PLACED
+        self._disk.check(plan.size_bytes - self._allocated_bytes(plan.upload))
+        return _Made.NOW if self._create(plan) else _Made.BEFORE
 
     def _allocated_bytes(self, upload: str) -> int:
         try:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import BindParameter, and_, bindparam, delete, select
 
 from dockd.central.database import Database, insert_new
 from dockd.central.refusals import BUSY
+from dockd.central.shared_commits import SharedCommits
 from dockd.central.tables import finished_parts, uploads
 from dockd.clock import Clock
 from dockd.web.problems import Refusal
+
+_SPACING_SECONDS = 0.1
+
+_UPLOAD: BindParameter[str] = bindparam("its_upload")
+_PART = and_(finished_parts.c.upload == uploads.c.upload, finished_parts.c.part_number == bindparam("its_number"))
+_STANDING = (
+    select(uploads.c.is_done, finished_parts.c.part_number)
+    .select_from(uploads.outerjoin(finished_parts, _PART))
+    .where(uploads.c.upload == _UPLOAD)
+)
+_FINISHED = select(finished_parts.c.part_number, finished_parts.c.finished_at).where(finished_parts.c.upload == _UPLOAD)
 
 
 class Standing(Enum):
@@ -33,27 +45,28 @@ class PartRows:
         self._clock = clock
         self._waiting: list[_FinishedPart] = []
         self._turn = asyncio.Lock()
+        self._done: SharedCommits[str, None] = SharedCommits(
+            self._forget_all, key=lambda upload: upload, at_once=1, spacing_seconds=_SPACING_SECONDS
+        )
+
+    async def close(self) -> None:
+        """Wait for what is being committed."""
+        await self._done.close()
 
     async def standing(self, upload: str, number: int) -> Standing:
         """How the part stands now. Raises Refusal (503, 507)."""
-        part = and_(finished_parts.c.upload == uploads.c.upload, finished_parts.c.part_number == number)
-        question = (
-            select(uploads.c.is_done, finished_parts.c.part_number)
-            .select_from(uploads.outerjoin(finished_parts, part))
-            .where(uploads.c.upload == upload)
-        )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(question)).one_or_none()
+        asked = {"its_upload": upload, "its_number": number}
+        async with self._database.looking() as connection:
+            row = (await connection.execute(_STANDING, asked)).one_or_none()
         if row is None:
             return Standing.GONE
         return Standing.FINISHED if row.is_done or row.part_number is not None else Standing.WANTED
 
     async def finished(self, upload: str) -> dict[int, datetime]:
         """The numbers of all finished parts, and since when each is. Raises Refusal (503, 507)."""
-        part = finished_parts.c
-        question = select(part.part_number, part.finished_at).where(part.upload == upload)
-        async with self._database.reading() as connection:
-            return {row.part_number: row.finished_at for row in await connection.execute(question)}
+        async with self._database.looking() as connection:
+            rows = await connection.execute(_FINISHED, {"its_upload": upload})
+            return {row.part_number: row.finished_at for row in rows}
 
     async def finish(self, upload: str, number: int) -> datetime:
         """The part is held for good, since the time that is returned. Raises Refusal (503, 507).
@@ -78,10 +91,11 @@ class PartRows:
         return finished_at
 
     async def forget(self, upload: str, numbers: Collection[int] | None = None) -> None:
-        """These parts (None: all) must be sent again. Raises Refusal (503, 507)."""
-        condition = finished_parts.c.upload == upload
-        if numbers is not None:
-            condition = and_(condition, finished_parts.c.part_number.in_(sorted(numbers)))
+        """These parts (None: all) must be sent again, if they are wanted at all. Raises Refusal (503, 507)."""
+        if numbers is None:
+            await self._done.add(upload)
+            return
+        condition = and_(finished_parts.c.upload == upload, finished_parts.c.part_number.in_(sorted(numbers)))
         async with self._database.writing() as connection:
             await connection.execute(delete(finished_parts).where(condition))
 
@@ -92,6 +106,11 @@ class PartRows:
             names = frozenset((await connection.execute(unfinished)).scalars())
             await connection.execute(delete(finished_parts).where(finished_parts.c.upload.not_in(unfinished)))
         return names
+
+    async def _forget_all(self, names: Sequence[str]) -> list[Refusal | None]:
+        async with self._database.writing() as connection:
+            await connection.execute(delete(finished_parts).where(finished_parts.c.upload.in_(sorted(names))))
+        return [None] * len(names)
 
     async def _write(self, batch: list[_FinishedPart]) -> None:
         # What the others are told if this task is cancelled: whether the rows are there is not known then.

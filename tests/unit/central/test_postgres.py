@@ -18,8 +18,10 @@ from dockd.central.identity import load_identity
 from dockd.central.opening import initialise_centre
 from dockd.central.postgres import (
     DEFAULT_LIMITS,
+    PostgresLimits,
     check_password_file,
     engine_options,
+    look_options,
     migration_options,
     refusal_for,
 )
@@ -128,7 +130,12 @@ def test_every_wait_has_an_end_and_the_administrators_own_parameters_stay() -> N
     for limit in ("statement_timeout=30s", "lock_timeout=10s", "idle_in_transaction_session_timeout=60s"):
         assert f"-c {limit}" in arguments["options"]
     assert arguments["options"].endswith("-c search_path=dockd")
-    assert (options["pool_size"], options["max_overflow"]) == (10, 0)
+    looks = look_options(url, DEFAULT_LIMITS)
+    assert (options["isolation_level"], looks["isolation_level"]) == ("READ COMMITTED", "AUTOCOMMIT")
+    assert (options["max_overflow"], looks["max_overflow"]) == (0, 0)
+    assert (options["pool_size"], looks["pool_size"]) == (7, 3)  # ten together, as `DEFAULT_LIMITS` says
+    fewest = PostgresLimits(connections=2)
+    assert (engine_options(url, fewest)["pool_size"], look_options(url, fewest)["pool_size"]) == (1, 1)
     assert options["pool_timeout"] == 10.0
     assert "-c statement_timeout=0s" in migration_options(url)["connect_args"]["options"]
 

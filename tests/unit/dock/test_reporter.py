@@ -61,6 +61,7 @@ class Centre:
     def __init__(self) -> None:
         self.facts: list[RecordedFact] = []
         self.calls = 0
+        self.batches: list[int] = []
         self.beats = 0
         self.trouble: list[Exception] = []
         self.loses_answer = False
@@ -71,6 +72,7 @@ class Centre:
 
     async def put_facts(self, facts: tuple[RecordedFact, ...]) -> FactsTaken:
         self.calls += 1
+        self.batches.append(len(facts))
         if self.trouble:
             raise self.trouble.pop(0)
         for fact in facts:
@@ -111,8 +113,11 @@ async def dock_status() -> DockStatus:
 
 
 @asynccontextmanager
-async def reporting(chain: Chain, centre: Centre, clock: ManualClock) -> AsyncIterator[Reporter]:
-    reporter = Reporter(chain, centre, clock=clock, config=ReporterConfig(), status=dock_status, jitter=lambda: 1.0)
+async def reporting(
+    chain: Chain, centre: Centre, clock: ManualClock, gather_seconds: float = 0.0
+) -> AsyncIterator[Reporter]:
+    config = ReporterConfig(gather_seconds=gather_seconds)
+    reporter = Reporter(chain, centre, clock=clock, config=config, status=dock_status, jitter=lambda: 1.0)
     task = asyncio.create_task(reporter.run())
     await settle()
     try:
@@ -246,8 +251,22 @@ async def test_heartbeats_go_on_whatever_happens_to_facts(clock: ManualClock) ->
     chain, centre = Chain(5, clock), Centre()
     centre.facts = Chain(9, clock).facts
     async with reporting(chain, centre, clock):
-        await clock.run_for(50)
+        await clock.run_for(150)
     assert centre.beats >= 10
+
+
+async def test_facts_wait_for_others_and_are_handed_over_together(clock: ManualClock) -> None:
+    chain, centre = Chain(5, clock), Centre()
+    async with reporting(chain, centre, clock, gather_seconds=5.0) as reporter:
+        assert centre.facts == chain.facts, "what was there at the start does not wait"
+        for _ in range(4):
+            chain.grow()
+            await clock.run_for(1.0)
+        assert len(centre.facts) == 5
+        await clock.run_for(1.1)
+        assert centre.facts == chain.facts
+        assert centre.batches == [5, 4]
+        assert reporter.facts_at_centre == 9
 
 
 def test_batches_are_bounded_in_bytes_and_never_empty(clock: ManualClock) -> None:

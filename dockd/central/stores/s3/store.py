@@ -67,12 +67,9 @@ class S3Store:
 
     # --- uploads ------------------------------------------------------------------------------
 
-    async def begin(self, plan: UploadPlan) -> None:
+    async def begin(self, plan: UploadPlan) -> frozenset[int]:
         """Create the multipart upload unless there is one. Raises Refusal (422, 503, 507)."""
-        await self._uploads.begin(plan)
-
-    async def finished_parts(self, plan: UploadPlan) -> frozenset[int]:
-        one = await self._uploads.standing(plan)
+        one = await self._uploads.begin(plan)
         try:
             return frozenset(await self._uploads.held_parts(plan, one))
         except NotThere:
