@@ -227,11 +227,13 @@ class _PartTrials:
         try:
             async with asyncio.timeout(self._bucket.config.timeout_seconds):
                 reader, writer = await asyncio.open_connection(url.host, url.port, ssl=tls)
-                writer.write(head + self._right[: _BODY_BYTES // 2])
-                await writer.drain()
-                writer.write_eof() if writer.can_write_eof() else writer.close()
-                said = (await reader.read(200)).split(b"\r\n")[0].decode("ascii", "replace")
-                writer.close()
+                try:
+                    writer.write(head + self._right[: _BODY_BYTES // 2])
+                    await writer.drain()
+                    writer.write_eof() if writer.can_write_eof() else writer.close()
+                    said = (await reader.read(200)).split(b"\r\n")[0].decode("ascii", "replace")
+                finally:  # also when the centre ends meanwhile
+                    writer.close()
                 with suppress(OSError):
                     await writer.wait_closed()
         except (OSError, TimeoutError) as error:
