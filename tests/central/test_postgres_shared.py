@@ -22,6 +22,7 @@ from dockd.model.ids import Digest
 from dockd.model.recording import ContainerVerdict
 from dockd.wire.messages import Claim
 from tests.support.dock_voice import Chain, DockVoice, sha256
+from tests.support.kiosk_fakes import DockOnPaper
 from tests.support.launchers import Launcher, PlainLauncher, launching
 from tests.support.postgres import PostgresServer
 from tests.support.postgres_centre import PostgresCentre
@@ -91,6 +92,29 @@ async def test_same_facts_at_two_centres_at_once_are_held_once_and_in_order(
     rows = postgres.query("SELECT dock, count(*), max(number) FROM facts GROUP BY dock ORDER BY dock", database)
     assert rows == [(f"dock-{number}", 61, 61) for number in range(4)]
     assert postgres.query("SELECT count(*) FROM sessions", database) == [(240,)]
+
+
+async def test_a_heartbeat_waits_for_its_docks_facts_and_makes_no_other_dock_wait(
+    voices: list[DockVoice], postgres: PostgresServer, database: str
+) -> None:
+    async def beat(dock: str) -> int:
+        status = DockOnPaper(dock=dock, facts=0, facts_at_centre=0).snapshot().model_dump(mode="json")
+        return (await voices[0].ask("PUT", f"/api/v1/docks/{dock}/status", json=status)).status
+
+    assert [await beat(dock) for dock in ("dock-1", "dock-2")] == [204, 204]
+    with psycopg.connect(postgres.address(database)) as taking_facts:
+        taking_facts.execute("SELECT dock FROM docks WHERE dock = 'dock-1' FOR UPDATE")
+        waiting = asyncio.create_task(beat("dock-1"))
+        await asyncio.sleep(0.7)  # longer than heartbeats are gathered: it has met the lock
+        assert await beat("dock-2") == 204
+        chain = Chain("dock-2")
+        chain.start()
+        assert (await voices[0].put_facts(chain.facts, dock="dock-2")).status == 200
+        assert not waiting.done()
+        taking_facts.rollback()
+    assert await waiting == 204
+    rows = postgres.query("SELECT dock, status IS NOT NULL FROM docks ORDER BY dock", database)
+    assert rows == [("dock-1", True), ("dock-2", True)]
 
 
 async def test_fork_told_to_two_centres_at_once_is_accepted_by_one_and_refused_by_the_other(

@@ -127,3 +127,29 @@ async def test_a_caller_who_leaves_does_not_take_his_item_back(commits: Commits)
     commits.gate.set()
     await one.close()
     assert commits.groups == [[("a", 1)], [("b", 1)]]
+
+
+async def test_a_quiet_centre_does_not_wait_and_a_busy_one_gathers(commits: Commits) -> None:
+    loop = asyncio.get_running_loop()
+    one = SharedCommits(commits.carry_out, key=lambda item: item[0], at_once=2, spacing_seconds=0.3)
+    began = loop.time()
+    assert await one.add(("a", 1)) == 1
+    at_once = loop.time() - began
+    adding = [asyncio.create_task(one.add((name, 1))) for name in "bc"]
+    await asyncio.sleep(0.05)
+    adding.append(asyncio.create_task(one.add(("d", 1))))
+    assert await asyncio.gather(*adding) == [1, 1, 1]
+    assert at_once < loop.time() - began
+    assert loop.time() - began >= 0.3
+    assert commits.groups == [[("a", 1)], [("b", 1), ("c", 1), ("d", 1)]]
+
+
+async def test_who_gathers_when_it_closes_is_carried_out_at_once(commits: Commits) -> None:
+    one = SharedCommits(commits.carry_out, key=lambda item: item[0], spacing_seconds=3600.0)
+    await one.add(("a", 1))
+    waiting = asyncio.create_task(one.add(("b", 2)))
+    await settle()
+    assert not waiting.done()
+    async with asyncio.timeout(5):
+        await one.close()
+    assert await waiting == 2
