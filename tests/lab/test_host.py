@@ -17,7 +17,7 @@ def test_an_upgrade_with_a_camera_half_copied_goes_on_afterwards(scene: Scene) -
         lambda dock: any(one.progress and one.progress.done_bytes > 1_000_000 for one in dock.bays), "half a copy"
     )
     before = guest.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service")
-    guest.run("dpkg", "--install", "/root/dockd.deb", timeout_seconds=180)
+    guest.shell("dpkg --install /root/dockd_*_amd64.deb", timeout_seconds=180)
     guest.until(lambda dock: True, "the dock's page after the upgrade")
 
     assert guest.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service") != before
