@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from dockd.central.database import Database
 from dockd.central.queries import Queries
 from dockd.central.tables import orders
+from dockd.lots import in_lots
 from dockd.web.problems import Refusal
 from dockd.wire.messages import Orders
 
@@ -66,9 +67,7 @@ class OrderWaits:
         await asyncio.Event().wait()
 
     async def _look(self) -> None:
-        waiting = list(self._waiting)
-        for at in range(0, len(waiting), _ASKED_TOGETHER):
-            some = waiting[at : at + _ASKED_TOGETHER]
+        for some in in_lots(list(self._waiting), _ASKED_TOGETHER):
             last = await self._last_numbers([one.dock for one in some])
             for one in some:
                 if last.get(one.dock, 0) > one.after:

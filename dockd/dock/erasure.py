@@ -7,22 +7,20 @@ recordings is emptied in lots: memory does not grow with their number.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from dockd.dock.journal import Journal
 from dockd.dock.stages.wipe import Room, Wiped, wipe
 from dockd.driver_api import Clearance, Storage
 from dockd.errors import EraseFailed, SourceChanged
+from dockd.lots import in_lots
 from dockd.model import facts
 from dockd.model.ids import Digest, RecordingId, SessionId
 from dockd.model.recording import ConfirmedSource
 from dockd.rules.custody import Custody, LedgerEntry, NotCleared, clear, is_grace_over
 from dockd.rules.receipts import PinnedStore, check_receipt
-
-T = TypeVar("T")
 
 _RECORDINGS_PER_LOT = 500
 """Each lot opens and protects the card once more and lists it once more: few cards ever need a second one."""
@@ -141,16 +139,11 @@ class Eraser:
         return source
 
     async def _intend(self, lot: list[Clearance]) -> None:
-        for some in _in_transactions(lot):
+        for some in in_lots(lot, _FACTS_PER_TRANSACTION):
             intents = [facts.WipeIntended(session=self.session, recording=one.recording) for one in some]
             await self.journal.append(*intents)
         await self.sign_chain("before wipe")
 
     async def _write_down(self, wiped: Wiped) -> None:
-        for some in _in_transactions(wiped.erased):
+        for some in in_lots(wiped.erased, _FACTS_PER_TRANSACTION):
             await self.journal.append(*[facts.RecordingErased(recording=one, session=self.session) for one in some])
-
-
-def _in_transactions(many: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(many), _FACTS_PER_TRANSACTION):
-        yield many[start : start + _FACTS_PER_TRANSACTION]

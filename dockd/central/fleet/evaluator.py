@@ -32,6 +32,7 @@ from dockd.central.fleet.tables import (
     force_hours,
 )
 from dockd.clock import Clock
+from dockd.lots import in_lots
 from dockd.rules.alerting import Alert, Changes, Planned, compare, plan
 from dockd.rules.alerts import AlertKind, Limits
 from dockd.web.problems import Refusal
@@ -144,7 +145,7 @@ class AlertEvaluator:
 async def _write_changes(
     connection: AsyncConnection, changes: Changes, is_open: Sequence[Alert], now: datetime
 ) -> None:
-    for begin in range(0, len(changes.opened), _LOT):
+    for opened in in_lots(changes.opened, _LOT):
         rows = [
             {
                 "kind": one.kind.value,
@@ -157,7 +158,7 @@ async def _write_changes(
                 "announcements": 0,
                 "is_resolution_told": False,
             }
-            for one in changes.opened[begin : begin + _LOT]
+            for one in opened
         ]
         await connection.execute(insert(alerts), rows)
     for number, one in changes.changed:
@@ -174,8 +175,7 @@ async def _write_changes(
 
 
 async def _change(connection: AsyncConnection, numbers: Sequence[int], values: dict[str, object]) -> None:
-    for begin in range(0, len(numbers), _LOT):
-        some = numbers[begin : begin + _LOT]
+    for some in in_lots(numbers, _LOT):
         await connection.execute(update(alerts).where(alerts.c.number.in_(some)).values(values))
 
 

@@ -6,7 +6,6 @@ what is on it is judged again like everything else. Question and answer expire. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,9 +18,10 @@ from dockd.central.refusals import LIST_CHANGED
 from dockd.central.retention.config import RetentionConfig
 from dockd.central.retention.decisions import checked_reason
 from dockd.central.retention.gate import pass_gate
-from dockd.central.retention.survey import DueItem, Survey
+from dockd.central.retention.survey import Survey
 from dockd.central.retention.tables import stop_answers, stop_items, stops
 from dockd.clock import Clock
+from dockd.lots import in_lots
 from dockd.model.canonical import Json
 from dockd.rules.retention import grips_brake
 from dockd.web.problems import Refusal
@@ -73,7 +73,7 @@ class Brake:
             await pass_gate(connection)
             await connection.execute(delete(stop_items))  # only the newest list can still be confirmed
             number = (await connection.execute(insert(stops).values(row).returning(stops.c.number))).scalar_one()
-            for lot in _lots(survey.due):
+            for lot in in_lots(survey.due, _LOT):
                 items = [{"stop": number, "digest": one.digest, "accepted_at": one.accepted_at} for one in lot]
                 await connection.execute(insert(stop_items), items)
             about = told | {"stop": number}
@@ -136,8 +136,3 @@ async def _newest(connection: AsyncConnection) -> Stop | None:
     question = select(stops, *told).select_from(joined).order_by(stops.c.number.desc()).limit(1)
     row = (await connection.execute(question)).one_or_none()
     return None if row is None else Stop(**row._mapping)
-
-
-def _lots(items: Sequence[DueItem]) -> Iterator[Sequence[DueItem]]:
-    for begin in range(0, len(items), _LOT):
-        yield items[begin : begin + _LOT]

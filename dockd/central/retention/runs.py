@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,6 +29,7 @@ from dockd.central.retention.tables import runs
 from dockd.central.stores import ObjectStore
 from dockd.clock import Clock
 from dockd.errors import BadRequest
+from dockd.lots import in_lots
 from dockd.model.canonical import Json
 from dockd.web.problems import Refusal
 
@@ -168,7 +169,7 @@ class Runs:
                 )
             due = [one for one in survey.due if (one.digest, one.accepted_at) in confirmed]
             outcome.kept += len(survey.due) - len(due)
-        for lot in _lots(due):
+        for lot in in_lots(due, LOT):
             await self._disposer.dispose(number, lot, outcome)
         return "Everything that was due has gone." if not outcome.kept else "What was kept is told with its reason."
 
@@ -194,8 +195,3 @@ class Runs:
                 await self._facts.add_in(connection, kind="RetentionRunEnded", actor=actor, about=about)
         _log.info("retention_run", run=number, due=line.due, deleted=outcome.deleted, kept=outcome.kept)
         return line
-
-
-def _lots(due: Sequence[DueItem]) -> Iterator[Sequence[DueItem]]:
-    for begin in range(0, len(due), LOT):
-        yield due[begin : begin + LOT]

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from dockd.dock.journal import rows, tables
 from dockd.dock.journal.assigning import apply_assignment_fact, assignment_of
 from dockd.dock.journal.rows import ListedEntry, NumberedAssignment
+from dockd.lots import in_lots
 from dockd.model.facts import RecordedFact
 from dockd.model.ids import RecordingId
 from dockd.rules.custody import LedgerBreak, apply_fact, recording_of
@@ -119,9 +120,8 @@ def _folded(known: ListedEntry | None, one: RecordedFact) -> ListedEntry:
 
 
 def _rows(connection: Connection, table: Table, key: str, names: Collection[str]) -> Iterator[Any]:
-    ordered = list(names)
-    for start in range(0, len(ordered), _NAMES_AT_ONCE):
-        chosen = select(table).where(table.c[key].in_(ordered[start : start + _NAMES_AT_ONCE]))
+    for some in in_lots(list(names), _NAMES_AT_ONCE):
+        chosen = select(table).where(table.c[key].in_(some))
         yield from connection.execute(chosen).mappings()
 
 
