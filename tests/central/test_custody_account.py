@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from dockd.central.app import ServedCentre
 from dockd.central.config import CentreConfig
@@ -26,6 +26,7 @@ from dockd.wire.custody import CustodyRecording, CustodySelection, CustodySessio
 from tests.support.clock import START, ManualClock
 from tests.support.custody_plans import CAMERAS, ERASED, PlannedForce
 from tests.support.dock_voice import Chain, DockVoice
+from tests.support.questions import questions_to
 from tests.support.tar_files import unpacked
 
 
@@ -298,18 +299,10 @@ async def test_questions_do_not_grow_with_the_period(config: CentreConfig, clock
             for inner in range(1 + 5 * number):
                 force = PlannedForce(rng, services.identity).plan(f"d{number}{inner}", docks=2, sessions=8)
                 await hand_in(services, force, rng)
-            engine = services.gathering._database._engine
-            assert engine is not None
-            asked: list[str] = []
-
-            def note(_c: object, _k: object, statement: str, *_: object, into: list[str] = asked) -> None:
-                into.append(statement)
-
-            event.listen(engine.sync_engine, "before_cursor_execute", note)
-            for only in (False, True):
-                await services.custody.reader.recordings(CustodySelection(), limit=10, only=only)
-                await services.custody.reader.sessions(CustodySelection(), limit=10, only=only)
-            await services.custody.reader.holders(CustodySelection(), limit=10)
-            event.remove(engine.sync_engine, "before_cursor_execute", note)
+            with questions_to(services.gathering._database) as asked:
+                for only in (False, True):
+                    await services.custody.reader.recordings(CustodySelection(), limit=10, only=only)
+                    await services.custody.reader.sessions(CustodySelection(), limit=10, only=only)
+                await services.custody.reader.holders(CustodySelection(), limit=10)
             counts.append(len(asked))
         assert max(counts) <= 25, counts  # with six times as many rows

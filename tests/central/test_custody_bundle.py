@@ -8,11 +8,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -48,6 +45,7 @@ from tests.support.clock import START, ManualClock
 from tests.support.custody import Footage
 from tests.support.cutting import cutting
 from tests.support.dock_voice import Chain, DockVoice, sha256
+from tests.support.public_tools import judge, tools_in
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "custody.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE)
@@ -210,28 +208,7 @@ def test_no_cell_of_the_csv_is_a_formula(bundles: dict[str, Path]) -> None:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """`ascmhl-debug` without its start-up, which asks the network for updates and needs an older click."""
-    folder = tmp_path / "tools"
-    folder.mkdir()
-    tool = folder / "ascmhl-debug"
-    tool.write_text(
-        f"#!{sys.executable}\nimport sys\nfrom ascmhl import commands\n"
-        "verb = sys.argv.pop(1)\n{'verify': commands.verify}[verb]()\n"
-    )
-    tool.chmod(0o755)
-    return folder
-
-
-def judge(script: str, folder: Path, tools: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", script],
-        cwd=folder,
-        env={"PATH": f"{tools}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return tools_in(tmp_path / "tools")
 
 
 @pytest.mark.parametrize("name", ["rows", "footage"])

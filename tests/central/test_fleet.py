@@ -15,9 +15,9 @@ from dockd.central.fleet.tables import dock_days, force_hours
 from dockd.model import facts as f
 from dockd.model.camera import CameraIdentity
 from dockd.wire.fleet import DockHistory, Fleet, Found, UnitDocks
+from tests.support.centre_reading import bring_in, get, page
 from tests.support.clock import ManualClock
 from tests.support.dock_voice import Chain, DockVoice
-from tests.support.html_check import HtmlReader, read_html
 from tests.support.kiosk_fakes import DockOnPaper, held_bay, ready_bay
 
 EVIL = '"><script>alert(1)</script>'
@@ -39,36 +39,11 @@ simulated:A2,Sim,lost,cam-1
 """
 
 
-async def bring_in(centre: ServedCentre, folder: Path) -> None:
-    for name, content in (("sites", SITES), ("officers", OFFICERS), ("cameras", CAMERAS)):
-        file = folder / f"{name}.csv"
-        file.write_text(content)
-        await centre.services.lists.bring_in(name, file)
-
-
 async def tell(dock: DockVoice, name: str, **changes: object) -> None:
     bays = (ready_bay("1"), ready_bay("2"), held_bay("3") if changes.pop("is_held", False) else ready_bay("3"))
     status = DockOnPaper(*bays, dock=name, facts=0, facts_at_centre=0, **changes).snapshot()
     answer = await dock.ask("PUT", f"/api/v1/docks/{name}/status", json=status.model_dump(mode="json"))
     assert answer.status == 204, answer.body
-
-
-async def get(session: aiohttp.ClientSession, centre: ServedCentre, path: str, status: int = 200) -> str:
-    async with session.get(f"{centre.url}{path}") as response:
-        text = await response.text()
-        assert response.status == status, text
-        return text
-
-
-async def page(session: aiohttp.ClientSession, centre: ServedCentre, path: str, status: int = 200) -> HtmlReader:
-    reader = read_html(await get(session, centre, path, status))
-    assert reader.mistakes == []
-    assert reader.tags["script"] == 0
-    return reader
-
-
-def words(reader: HtmlReader) -> str:
-    return " ".join(" ".join(reader.text).replace("\u00a0", " ").split())
 
 
 async def fleet(session: aiohttp.ClientSession, centre: ServedCentre) -> Fleet:
@@ -93,7 +68,7 @@ BAD = (("faulted", "driver-timeout"), ("held", "card-unreadable"))
 async def test_places_come_worst_first_and_closed_sites_are_nobodys_worry(
     centre: ServedCentre, session: aiohttp.ClientSession, dock: DockVoice, clock: ManualClock, tmp_path: Path
 ) -> None:
-    await bring_in(centre, tmp_path)
+    await bring_in(centre, tmp_path, sites=SITES, officers=OFFICERS, cameras=CAMERAS)
     for name in ("dock-7", "dock-8", "dock-11"):
         await tell(dock, name)
     clock.advance(3600)
@@ -120,10 +95,10 @@ async def test_places_come_worst_first_and_closed_sites_are_nobodys_worry(
     unit = UnitDocks.model_validate_json(await get(session, centre, "/api/v1/fleet/sites?unit=Camden"))
     assert [(one.dock, one.health) for one in unit.docks] == [("dock-8", "trouble"), ("dock-7", "attention")]
     assert unit.docks[0].reasons[0].words == "Dock dock-8 has not been heard for more than 10 minutes."
-    shown = words(await page(session, centre, "/fleet"))
+    shown = (await page(session, centre, "/fleet")).words
     assert "Look now Kentish Town Camden 2: 1 to look at now, 1 today" in shown
-    assert "Look today dock-7 Kentish Town 1 bay waits for a person at the station." in words(
-        await page(session, centre, "/fleet/sites?unit=Camden")
+    assert "Look today dock-7 Kentish Town 1 bay waits for a person at the station." in (
+        (await page(session, centre, "/fleet/sites?unit=Camden")).words
     )
 
 
@@ -133,12 +108,12 @@ async def test_a_dock_at_no_site_is_shown_too(
     await tell(dock, "dock-55", staging_free_bytes=5, staging_total_bytes=1000)
     found = await fleet(session, centre)
     assert [(one.dock, one.health) for one in found.docks_without_site] == [("dock-55", "trouble")]
-    assert "Only 0 % of the disk of dock dock-55 is free" in words(await page(session, centre, "/fleet"))
+    assert "Only 0 % of the disk of dock dock-55 is free" in (await page(session, centre, "/fleet")).words
 
 
 async def test_an_empty_centre_has_a_page_too(centre: ServedCentre, session: aiohttp.ClientSession) -> None:
-    assert "No list of sites has been imported yet" in words(await page(session, centre, "/fleet"))
-    assert "No alert is open." in words(await page(session, centre, "/alerts"))
+    assert "No list of sites has been imported yet" in (await page(session, centre, "/fleet")).words
+    assert "No alert is open." in (await page(session, centre, "/alerts")).words
     await page(session, centre, "/fleet/search")
 
 
@@ -166,20 +141,20 @@ async def test_the_history_of_a_dock_tells_bad_bays_from_bad_cameras(
     assert (bays["3"].sessions, bays["3"].faulted, bays["3"].held) == (4, 4, 4)
     assert (bays["3"].connection_losses, bays["3"].card_faults) == (4, 4)
     assert [one.outcome for one in bays["3"].recent] == ["failed"] * 4
-    shown = words(await page(session, centre, "/docks/dock-7"))
+    shown = (await page(session, centre, "/docks/dock-7")).words
     assert "Bay 3 failing Every camera fails here." in shown
     found_camera = Found.model_validate_json(await get(session, centre, "/api/v1/fleet/search?q=simulated:z")).cameras[
         0
     ]
     assert found_camera.verdict == "failing"
-    assert "Fails in every bay" in words(await page(session, centre, "/fleet/search?q=simulated:Z"))
-    assert "Every camera fails in bay 3." in words(await page(session, centre, "/fleet"))
+    assert "Fails in every bay" in (await page(session, centre, "/fleet/search?q=simulated:Z")).words
+    assert "Every camera fails in bay 3." in (await page(session, centre, "/fleet")).words
 
 
 async def test_search_finds_cameras_officers_and_docks_by_a_part_of_their_name(
     centre: ServedCentre, session: aiohttp.ClientSession, dock: DockVoice, clock: ManualClock, tmp_path: Path
 ) -> None:
-    await bring_in(centre, tmp_path)
+    await bring_in(centre, tmp_path, sites=SITES, officers=OFFICERS, cameras=CAMERAS)
     chain = Chain(clock=clock)
     chain.start()
     visit(chain, "s1", "1", "simulated:A1", *GOOD)
@@ -208,7 +183,7 @@ async def test_search_finds_cameras_officers_and_docks_by_a_part_of_their_name(
     for nothing in ("%25", "_", "'--"):
         found = await search(nothing)
         assert (found.cameras, found.officers, found.docks) == ((), (), ())
-    shown = words(await page(session, centre, "/fleet/search?q=A1"))
+    shown = (await page(session, centre, "/fleet/search?q=A1")).words
     assert "Out with officer PC1 since" in shown
     assert "28 days of its retention left" in shown
 
@@ -216,14 +191,14 @@ async def test_search_finds_cameras_officers_and_docks_by_a_part_of_their_name(
 async def test_no_name_becomes_markup_or_sql(
     centre: ServedCentre, session: aiohttp.ClientSession, dock: DockVoice, tmp_path: Path
 ) -> None:
-    await bring_in(centre, tmp_path)
+    await bring_in(centre, tmp_path, sites=SITES, officers=OFFICERS, cameras=CAMERAS)
     await tell(dock, "dock-66", site=EVIL)
     for path in ("/fleet", "/fleet/search?q=PC2", f"/fleet/search?q={EVIL}", "/fleet/search?q='; DROP TABLE alerts;--"):
         html = await get(session, centre, path)
         assert "<script" not in html
     reader = await page(session, centre, "/fleet")
     (link,) = [one for one in reader.links if "script" in one]
-    assert EVIL in words(await page(session, centre, link))
+    assert EVIL in (await page(session, centre, link)).words
 
 
 @pytest.mark.parametrize(
@@ -262,7 +237,7 @@ async def test_charts_have_a_table_with_every_figure(
     assert (last.dockings, last.made_ready, last.ready_least, last.waiting_bytes_most) == (7, 7, 3, 4_000_000_000)
     assert (now.dockings, now.ready_least) == (0, None)  # nobody looked: not nought
     reader = await page(session, centre, "/fleet")
-    shown = words(reader)
+    shown = reader.words
     assert "Most: 7 at 06:00. Last: 0 at 07:00." in shown
     assert "06:00 7 07:00 0" in shown
     assert "06:00 4.0 GB 07:00 not known" in shown
@@ -285,7 +260,7 @@ async def test_figures_that_no_column_holds_do_not_stop_a_dock_from_being_heard(
 async def test_bytes_are_told_by_site(
     centre: ServedCentre, session: aiohttp.ClientSession, dock: DockVoice, clock: ManualClock, tmp_path: Path
 ) -> None:
-    await bring_in(centre, tmp_path)
+    await bring_in(centre, tmp_path, sites=SITES, officers=OFFICERS, cameras=CAMERAS)
     async with centre.services.lists._database.writing() as connection:
         for days, name, size in ((0, "dock-7", 5), (6, "dock-8", 7), (7, "dock-8", 1000), (1, "dock-99", 2)):
             day = clock.now().date() - timedelta(days=days)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import aiohttp
 import pytest
-from sqlalchemy import event
 
 from dockd.central.app import ServedCentre
 from dockd.central.schema import METADATA
 from dockd.wire.fleet import Fleet
 from tests.support.clock import ManualClock
 from tests.support.fleet_seed import Force, seed_force
+from tests.support.questions import questions_to
 
 pytestmark = pytest.mark.slow
 
@@ -24,25 +21,6 @@ PAGES = {
     "/docks/dock-0001": 16,
     "/alerts": 12,
 }
-
-
-async def asked_by(centre: ServedCentre, act: Callable[[], Awaitable[Any]]) -> list[str]:
-    """The questions that `act` asks the database."""
-    asked: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if statement.lstrip().startswith(("SELECT", "WITH")):
-            asked.append(statement)
-
-    database = centre.services.lists._database
-    assert database._engine is not None
-    engine = database._engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        await act()
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    return asked
 
 
 async def test_pages_ask_a_bounded_number_of_questions_however_large_the_force(
@@ -61,7 +39,8 @@ async def test_pages_ask_a_bounded_number_of_questions_however_large_the_force(
                 async with session.get(f"{centre.url}{path}") as response:
                     assert response.status in (200, 404), await response.text()
 
-            asked = await asked_by(centre, get)
+            with questions_to(centre.services.lists._database) as asked:
+                await get()
             # What goes on beside (alerts, lists of custody) may ask in between; it only ever adds.
             counts[path] = min(len(asked), counts.get(path, len(asked)))
 
@@ -91,7 +70,8 @@ async def test_a_judgement_of_the_whole_force_asks_a_bounded_number_of_questions
     centre: ServedCentre, clock: ManualClock
 ) -> None:
     await seed_force(centre.services.lists._database, clock.now(), Force(weeks=2, days=2, hours=3))
-    asked = await asked_by(centre, centre.services.fleet.evaluator.evaluate)
+    with questions_to(centre.services.lists._database) as asked:
+        await centre.services.fleet.evaluator.evaluate()
     assert 0 < len(asked) <= 20
     counts = await centre.services.fleet.desk.counts()
     assert {"camera-overdue", "dock-silent", "bay-failing", "camera-failing", "footage-waiting"} <= {*counts}

@@ -43,7 +43,7 @@ class Centre:
         return html
 
     async def words(self, path: str, status: int = 200) -> str:
-        return " ".join(" ".join(read_html(await self.page(path, status)).text).replace("\u00a0", " ").split())
+        return read_html(await self.page(path, status)).words
 
 
 @pytest_asyncio.fixture

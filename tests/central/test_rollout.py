@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import insert
 
 from dockd.central import tables
 from dockd.central.app import ServedCentre
@@ -17,10 +16,11 @@ from dockd.central.places.rollout import MOST_LATE
 from dockd.model import facts as f
 from dockd.model.camera import CameraIdentity
 from dockd.wire.rollout import Rollout, UnitSites
+from tests.support.centre_reading import bring_in, get, page
 from tests.support.clock import START, ManualClock
 from tests.support.dock_voice import Chain, DockVoice
-from tests.support.html_check import HtmlReader, read_html
 from tests.support.kiosk_fakes import DockOnPaper, empty_bay, ready_bay
+from tests.support.questions import questions_to
 
 EVIL = '"><script>alert(1)</script>'
 SQL = "'; DROP TABLE sites;--"
@@ -47,14 +47,6 @@ simulated:A5,Sim,in-use,
 ZERO = {"delivered": 0, "enrolled": 0, "issued": 0, "out_of_service": 0}
 
 
-async def bring_in(centre: ServedCentre, folder: Path, **lists: str) -> None:
-    for name in ("sites", "officers", "cameras"):
-        if name in lists:
-            file = folder / f"{name}.csv"
-            file.write_text(lists[name])
-            await centre.services.lists.bring_in(name, file)
-
-
 def seen(camera: str, session: str) -> tuple[f.CameraDocked, f.CameraIdentified]:
     identity = CameraIdentity(camera=camera, maker="m", model="Sim")
     return (
@@ -65,23 +57,6 @@ def seen(camera: str, session: str) -> tuple[f.CameraDocked, f.CameraIdentified]
 
 def taken(camera: str, clock: ManualClock) -> f.AssignmentStarted:
     return f.AssignmentStarted(assignment=f"a-{camera[-2:]}", camera=camera, officer="PC1", started_at=clock.now())
-
-
-async def get(session: aiohttp.ClientSession, centre: ServedCentre, path: str, status: int = 200) -> str:
-    async with session.get(f"{centre.url}{path}") as response:
-        text = await response.text()
-        assert response.status == status, text
-        return text
-
-
-async def page(session: aiohttp.ClientSession, centre: ServedCentre, path: str, status: int = 200) -> HtmlReader:
-    reader = read_html(await get(session, centre, path, status))
-    assert reader.mistakes == []
-    return reader
-
-
-def words(reader: HtmlReader) -> str:
-    return " ".join(" ".join(reader.text).replace("\u00a0", " ").split())
 
 
 async def rollout(session: aiohttp.ClientSession, centre: ServedCentre) -> Rollout:
@@ -177,7 +152,7 @@ async def test_a_unit_is_told_by_site(
     assert (one.docks, one.docks_heard, one.bays) == (("dock-7", "dock-8"), ("dock-7",), 2)
     assert (one.cameras.delivered, one.cameras.out_of_service, one.officers) == (2, 1, 1)
     assert found.sites[0].cameras_planned == 290
-    shown = words(await page(session, centre, "/rollout/sites?unit=Camden"))
+    shown = (await page(session, centre, "/rollout/sites?unit=Camden")).words
     for expected in ("Kentish Town cam-1", "Live since 1 Oct 2026", "1 of 2, 2 bays", "planned for 1 Dec 2026"):
         assert expected in shown
 
@@ -187,7 +162,7 @@ async def test_the_page_says_what_the_api_says_and_needs_no_script(
 ) -> None:
     await bring_in(centre, tmp_path, sites=SITES, officers=OFFICERS, cameras=CAMERAS)
     reader = await page(session, centre, "/rollout")
-    shown = words(reader)
+    shown = reader.words
     assert "Cameras delivered 5 of 750 planned · 1 out of service" in shown
     assert "Barnet ( Barnet ) is not live; it was planned for 21 Nov 2026." in shown
     assert "Camden 1 live, 1 planned, 1 closed 1 Dec 2026 690 3 0 0 1" in shown
@@ -198,7 +173,7 @@ async def test_the_page_says_what_the_api_says_and_needs_no_script(
 
 
 async def test_an_empty_centre_says_where_to_begin(centre: ServedCentre, session: aiohttp.ClientSession) -> None:
-    assert "No list has been imported yet." in words(await page(session, centre, "/rollout"))
+    assert "No list has been imported yet." in (await page(session, centre, "/rollout")).words
     assert (await rollout(session, centre)).total.cameras.model_dump() == ZERO
 
 
@@ -212,7 +187,7 @@ async def test_no_name_in_a_list_becomes_markup_or_sql(
     (link,) = [one for one in (await page(session, centre, "/rollout")).links if "script" in one]
     reader = await page(session, centre, link)
     assert reader.tags["script"] == 0
-    assert f"{EVIL} & {SQL}" in words(reader)
+    assert f"{EVIL} & {SQL}" in reader.words
     assert len((await rollout(session, centre)).units) == 3
 
 
@@ -256,29 +231,17 @@ async def test_late_sites_are_bounded_and_the_rest_is_counted(
     found = await rollout(session, centre)
     assert (len(found.late), found.total.sites_late) == (MOST_LATE, MOST_LATE + 5)
     assert found.late[0].planned_on == min(one.planned_on for one in found.late if one.planned_on)
-    assert "5 more sites are late; the table says where." in words(await page(session, centre, "/rollout"))
+    assert "5 more sites are late; the table says where." in (await page(session, centre, "/rollout")).words
 
 
 async def test_the_number_of_questions_does_not_grow_with_the_force(
     centre: ServedCentre, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     async def questions() -> int:
-        asked: list[str] = []
-        mine = asyncio.current_task()
-
-        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            if asyncio.current_task() is mine:  # the centre's own services ask things at any time
-                asked.append(statement)
-
-        database = centre.services.lists._database
-        assert database._engine is not None
-        engine = database._engine.sync_engine
-        event.listen(engine, "before_cursor_execute", note)
-        try:
+        # The centre's own services ask things at any time.
+        with questions_to(centre.services.lists._database, by=asyncio.current_task()) as asked:
             await centre.services.rollout.rollout()
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
-        return len([one for one in asked if one.startswith("SELECT")])
+        return len(asked)
 
     await bring_in(centre, tmp_path, sites=SITES, cameras=CAMERAS)
     few = await questions()

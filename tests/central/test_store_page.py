@@ -44,7 +44,7 @@ class Site:
         assert response.status == 200
         page = read_html(await response.text())
         assert page.mistakes == []
-        return " ".join(" ".join(page.text).replace("\u00a0", " ").split())
+        return page.words
 
     async def checks(self, query: str = "") -> dict:
         response = await self.client.get(f"/api/v1/store/checks{query}")

@@ -25,6 +25,11 @@ class HtmlReader(HTMLParser):
         self._open: list[str] = []
         self._heading = 0
 
+    @property
+    def words(self) -> str:
+        """What there is to read, with single spaces."""
+        return " ".join(" ".join(self.text).replace("\u00a0", " ").split())
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         self.tags[tag] += 1

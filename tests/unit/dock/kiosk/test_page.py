@@ -28,7 +28,7 @@ async def page(client: TestClient, path: str = "/", status: int = 200) -> str:
 
 
 def text_of(html: str) -> str:
-    return " ".join(" ".join(read_html(html).text).replace("\u00a0", " ").split())
+    return read_html(html).words
 
 
 # --- the picture --------------------------------------------------------------------------------
