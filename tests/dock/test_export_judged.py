@@ -7,11 +7,8 @@ stand in the document, so that the document cannot go stale.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,6 +21,7 @@ from dockd.central.opening import initialise_centre
 from dockd.cli.recordings import recordings
 from dockd.cli.verify import verify
 from tests.support.played_session import play_session
+from tests.support.public_tools import judge, tools_in
 from tests.support.upload_site import DOCK, UploadSite, open_site
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "verifying.md"
@@ -66,31 +64,9 @@ async def export(centre_url: tuple[str, UploadSite], tmp_path: Path) -> Path:
     return root
 
 
-def judge(script: str, folder: Path, tools: Path) -> subprocess.CompletedProcess[str]:
-    """Run a block of the document in the export's folder."""
-    return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", script],
-        cwd=folder,
-        env={"PATH": f"{tools}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """`ascmhl-debug` without its start-up, which asks the network for updates and needs an older click."""
-    folder = tmp_path / "tools"
-    folder.mkdir()
-    tool = folder / "ascmhl-debug"
-    tool.write_text(
-        f"#!{sys.executable}\nimport sys\nfrom ascmhl import commands\n"
-        "verb = sys.argv.pop(1)\n{'verify': commands.verify}[verb]()\n"
-    )
-    tool.chmod(0o755)
-    return folder
+    return tools_in(tmp_path / "tools")
 
 
 def files(export: Path) -> dict[str, bytes]:

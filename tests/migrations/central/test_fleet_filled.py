@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import create_engine, delete, insert, select
 from sqlalchemy.pool import NullPool
 
-from dockd.central.database import Database, sqlite_url
+from dockd.central.database import Database
 from dockd.central.fact_intake import FactIntake
 from dockd.central.fleet import tables as fleet
 from dockd.central.postgres import DRIVER
@@ -40,17 +37,6 @@ FILLED = (
     fleet.dock_hours,
     fleet.dock_gauges,
 )
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield sqlite_url(tmp_path / "centre.sqlite")
-        return
-    server = request.getfixturevalue("postgres")
-    name = server.new_database()
-    yield server.address(name)
-    server.drop_database(name)
 
 
 def told(clock: ManualClock) -> list[Chain]:

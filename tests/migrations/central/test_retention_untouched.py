@@ -6,7 +6,6 @@ every step, and after the newest program opened the database and looked at it fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pytest
 from sqlalchemy import Connection, Engine, MetaData, create_engine, inspect, select
 from sqlalchemy.pool import NullPool
 
-from dockd.central.database import sqlite_url
 from dockd.central.postgres import DRIVER
 from dockd.central.retention.config import RetentionConfig
 from dockd.central.stores.placing import object_key
@@ -32,18 +30,6 @@ RETENTION = "0009"
 """The revision with which policies, classifications and holds came."""
 NOW = format_utc(START)
 DIGESTS = [Digest(name * 32) for name in ("aa", "bb", "cc", "dd")]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    (tmp_path / "centre").mkdir(mode=0o700)
-    if request.param == "sqlite":
-        yield sqlite_url(tmp_path / "centre" / "centre.sqlite")
-        return
-    server = request.getfixturevalue("postgres")
-    name = server.new_database()
-    yield server.address(name)
-    server.drop_database(name)
 
 
 def receipt_row(digest: Digest, *, retain_until: str | None) -> dict[str, Any]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from sqlalchemy import create_engine, delete, insert, select
 from sqlalchemy.pool import NullPool
 
-from dockd.central.database import Database, sqlite_url
+from dockd.central.database import Database
 from dockd.central.fact_intake import FactIntake
 from dockd.central.places.whereabouts import Whereabouts
 from dockd.central.postgres import DRIVER
@@ -23,17 +20,6 @@ from dockd.model.facts import RecordedFact
 from migrations.runner import upgrade
 from tests.support.clock import ManualClock
 from tests.support.dock_voice import Chain
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield sqlite_url(tmp_path / "centre.sqlite")
-        return
-    server = request.getfixturevalue("postgres")
-    name = server.new_database()
-    yield server.address(name)
-    server.drop_database(name)
 
 
 def told(clock: ManualClock) -> list[Chain]:
