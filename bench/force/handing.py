@@ -22,7 +22,10 @@ class Handing:
     def write(self, facts: tuple[str, ...], at: float) -> float | None:
         """The dock wrote `facts` down at `at`. Returns when to look for what is `due`, if not planned already."""
         self._waiting += facts
-        return self._gather(at)
+        if self._is_under_way or self._due_at is not None:
+            return None
+        self._due_at = at + GATHER_SECONDS
+        return self._due_at
 
     def due(self) -> tuple[float, bytes] | None:
         """The next batch, if there is one, and since when it was due. Its time is up: send it now."""
@@ -45,9 +48,3 @@ class Handing:
             return None
         self._due_at = at
         return at
-
-    def _gather(self, at: float) -> float | None:
-        if self._is_under_way or self._due_at is not None:
-            return None
-        self._due_at = at + GATHER_SECONDS
-        return self._due_at

@@ -14,7 +14,6 @@ is good for clients only; the centre's own is good for servers only. So a dock c
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import os
 import ssl
@@ -33,6 +32,7 @@ from dockd.central.identity import KEYS_FOLDER, PINNED_FILE, read_private
 from dockd.central.refusals import BAD_KEY_REQUEST
 from dockd.central.stores.durable import make_folders, write_new
 from dockd.errors import CentreUnusable
+from dockd.model.canonical import digest_of_bytes
 from dockd.model.ids import Digest, DockId
 from dockd.web.problems import Refusal
 
@@ -182,7 +182,7 @@ def key_digest_of(certified: x509.Certificate | x509.CertificateSigningRequest) 
     raw = certified.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return Digest(hashlib.sha256(raw).hexdigest())
+    return digest_of_bytes(raw)
 
 
 def fingerprint_of(certificate: x509.Certificate) -> Digest:

@@ -27,7 +27,7 @@ from dockd.central.stores.s3.bucket import Bucket, part_headers
 from dockd.central.stores.s3.documents import read_document
 from dockd.central.stores.s3.failures import AlreadyThere, NotThere
 from dockd.clock import Clock
-from dockd.model.ids import Digest
+from dockd.model.canonical import digest_of_bytes
 from dockd.web.problems import Refusal
 
 _log = structlog.get_logger(__name__)
@@ -260,7 +260,7 @@ class _PartTrials:
 
 
 def _headers(body: bytes) -> dict[str, str]:
-    return part_headers(PlannedPart(1, 0, len(body), Digest(hashlib.sha256(body).hexdigest())))
+    return part_headers(PlannedPart(1, 0, len(body), digest_of_bytes(body)))
 
 
 def _without(headers: Mapping[str, str], *names: str) -> dict[str, str]:

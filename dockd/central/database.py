@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
@@ -193,15 +193,8 @@ async def insert_or_replace(connection: AsyncConnection, table: Table, rows: Ite
     given = [dict(row) for row in rows]
     if given:
         keys = {column.name for column in table.primary_key.columns}
-        await insert_or_change(connection, table, given, changed=[name for name in given[0] if name not in keys])
-
-
-async def insert_or_change(
-    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], *, changed: Collection[str]
-) -> None:
-    """Insert `rows`, each with the same columns; of a row with the same primary key only `changed` gets new values."""
-    if rows:
-        await connection.execute(_upsert(connection.dialect.name, table, tuple(changed)), list(rows))
+        changed = tuple(name for name in given[0] if name not in keys)
+        await connection.execute(_upsert(connection.dialect.name, table, changed), given)
 
 
 async def insert_or_add(connection: AsyncConnection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:

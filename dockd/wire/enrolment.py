@@ -20,6 +20,7 @@ from typing import Annotated
 from pydantic import StringConstraints, ValidationError
 
 from dockd.errors import BadRequest
+from dockd.model.canonical import digest_of_bytes
 from dockd.model.ids import Digest
 from dockd.model.moment import UtcTime
 from dockd.model.value import DigestText, IdText, ShortText, Value
@@ -72,7 +73,7 @@ def parse_token(text: str) -> InviteToken:
 
 def token_hash(text: str) -> Digest:
     """What the centre keeps of a token, instead of the token."""
-    return Digest(hashlib.sha256("".join(text.split()).encode("utf-8")).hexdigest())
+    return digest_of_bytes("".join(text.split()).encode("utf-8"))
 
 
 class AuthorityCertificate(Value):

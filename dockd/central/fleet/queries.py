@@ -84,18 +84,8 @@ class FleetQueries:
             of_alerts = await _alerts_by_site(connection)
             hours = await _hours(connection, now)
             by_site = await _bytes_by_site(connection, now)
-        docks: defaultdict[str | None, list[DockHealth]] = defaultdict(list)
-        for placed, health in judged:
-            docks[placed.state.site].append(health)
-        listed = [
-            SiteFleet(
-                site=one.site,
-                name=one.name,
-                unit=one.unit,
-                figures=_figures(docks.get(one.site, []), of_alerts.get(one.site, _Alerts())),
-            )
-            for one in known
-        ]
+        docks = _health_by_site(judged)
+        listed = _listed(known, docks, of_alerts)
         not_fine = [one for one in listed if one.figures.health in ("trouble", "attention")]
         without = [(placed, health) for placed, health in judged if placed.state.site is None]
         everything = _Alerts()
@@ -121,18 +111,7 @@ class FleetQueries:
             judged = await self._judged(connection, now, sites.c.unit == name)
             of_alerts = await _alerts_by_site(connection)
             days = await _days(connection, name, now)
-        docks: defaultdict[str | None, list[DockHealth]] = defaultdict(list)
-        for placed, health in judged:
-            docks[placed.state.site].append(health)
-        listed = (
-            SiteFleet(
-                site=one.site,
-                name=one.name,
-                unit=one.unit,
-                figures=_figures(docks.get(one.site, []), of_alerts.get(one.site, _Alerts())),
-            )
-            for one in known
-        )
+        listed = _listed(known, _health_by_site(judged), of_alerts)
         names = {one.site for one in known}
         standing = [(placed, health) for placed, health in judged if placed.state.site in names]
         return UnitDocks(
@@ -175,6 +154,29 @@ def dock_fleet(placed: PlacedDock, health: DockHealth) -> DockFleet:
 def _dock_list(judged: Iterable[tuple[PlacedDock, DockHealth]]) -> tuple[DockFleet, ...]:
     ordered = sorted(judged, key=lambda one: (-one[1].severity, -len(one[1].reasons), one[0].state.dock))
     return tuple(dock_fleet(placed, health) for placed, health in ordered)
+
+
+def _health_by_site(judged: Iterable[tuple[PlacedDock, DockHealth]]) -> Mapping[str | None, list[DockHealth]]:
+    docks: defaultdict[str | None, list[DockHealth]] = defaultdict(list)
+    for placed, health in judged:
+        docks[placed.state.site].append(health)
+    return docks
+
+
+def _listed(
+    known: Iterable[_Site],
+    docks: Mapping[str | None, list[DockHealth]],
+    of_alerts: Mapping[str | None, _Alerts],
+) -> list[SiteFleet]:
+    return [
+        SiteFleet(
+            site=one.site,
+            name=one.name,
+            unit=one.unit,
+            figures=_figures(docks.get(one.site, []), of_alerts.get(one.site, _Alerts())),
+        )
+        for one in known
+    ]
 
 
 def _units(

@@ -11,7 +11,6 @@ Refusal (429; 503, 507 when the database does not take it now).
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,7 +22,7 @@ from dockd.central.database import Database, insert_new
 from dockd.central.people.tables import people, sign_in_attempts
 from dockd.central.refusals import TOO_MANY_TRIES
 from dockd.clock import Clock
-from dockd.model.canonical import Json
+from dockd.model.canonical import Json, digest_of_bytes
 from dockd.web.problems import Refusal
 
 _FORGET = timedelta(days=2)
@@ -188,7 +187,7 @@ def _about_name(name: str) -> str:
 
 
 def _hash(kind: str, text: str) -> str:
-    return hashlib.sha256(f"{kind}\0{text}".encode("utf-8", "replace")).hexdigest()
+    return digest_of_bytes(f"{kind}\0{text}".encode("utf-8", "replace"))
 
 
 def _wait(limit: Limit, failures: int) -> timedelta | None:

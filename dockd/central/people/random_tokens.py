@@ -12,6 +12,8 @@ import hmac
 import re
 import secrets
 
+from dockd.model.canonical import digest_of_bytes
+
 _TOKEN_BYTES = 32
 _TOKEN = re.compile(r"^[A-Za-z0-9_-]{43}$")
 
@@ -33,7 +35,7 @@ def is_token(untrusted: str) -> bool:
 
 def token_hash(token: str) -> str:
     """SHA-256, as the tables keep it."""
-    return hashlib.sha256(token.encode("ascii", "replace")).hexdigest()
+    return digest_of_bytes(token.encode("ascii", "replace"))
 
 
 def derived(token: str, purpose: str) -> str:

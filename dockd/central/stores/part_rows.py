@@ -72,7 +72,8 @@ class PartRows:
         """The part is held for good, since the time that is returned. Raises Refusal (503, 507).
 
         Parts that finish while another's row is being committed share the next transaction: a durable
-        commit takes longer than many parts do.
+        commit takes longer than many parts do. (Not `SharedCommits`: whoever is cancelled there before its turn
+        may still be written, and a part whose sender has gone must not be.)
         """
         finished_at = self._clock.now()
         row = {"upload": upload, "part_number": number, "finished_at": finished_at}
