@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import time
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -62,12 +63,17 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+@cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def host_clock_sync() -> ClockSync:
     """Ask the kernel whether a time service disciplines the clock; UNKNOWN where it cannot be asked."""
     # struct timex is 208 bytes on 64-bit Linux; modes=0 only reads. status is the int at offset 40.
     buffer = (ctypes.c_byte * 256)()
     try:
-        state = int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(buffer)))
+        state = int(_c_library().adjtimex(ctypes.byref(buffer)))
     except (OSError, AttributeError):
         return ClockSync.UNKNOWN
     if state < 0:

@@ -280,7 +280,7 @@ class DockBoard:
         self.clock = clock
         self.is_centre_reachable = True
         self._opened_at = clock.now()
-        self._empty_since: dict[BayId, datetime] = dict.fromkeys(bays, self._opened_at)
+        self._empty: dict[BayId, BayStatus] = {bay: _empty_bay(bay, self._opened_at) for bay in bays}
         self._occupied: dict[BayId, BayBoard] = {}
         self._waiters: set[BoardChanges] = set()
 
@@ -296,12 +296,12 @@ class DockBoard:
         tile = self._occupied.get(bay)
         if tile is not None and tile.session == session:
             del self._occupied[bay]
-        self._empty_since[bay] = self.clock.now()
+        self._empty[bay] = _empty_bay(bay, self.clock.now())
         self.notify()
 
     def know(self, bay: BayId) -> None:
         """Show `bay` although nothing was in it yet."""
-        self._empty_since.setdefault(bay, self._opened_at)
+        self._empty.setdefault(bay, _empty_bay(bay, self._opened_at))
         self.notify()
 
     def notify(self) -> None:
@@ -321,12 +321,13 @@ class DockBoard:
 
     def statuses(self) -> tuple[BayStatus, ...]:
         """Every bay, ordered by name with numbers in their natural order."""
-        bays = sorted({*self._empty_since, *self._occupied}, key=_natural)
-        return tuple(self._occupied[bay].status() if bay in self._occupied else self._empty(bay) for bay in bays)
+        bays = sorted({*self._empty, *self._occupied}, key=_natural)
+        return tuple(self._occupied[bay].status() if bay in self._occupied else self._empty[bay] for bay in bays)
 
-    def _empty(self, bay: BayId) -> BayStatus:
-        shout, words = EMPTY_BAY
-        return BayStatus(bay=bay, port=None, state="empty", headline=shout, words=words, since=self._empty_since[bay])
+
+def _empty_bay(bay: BayId, since: datetime) -> BayStatus:
+    shout, words = EMPTY_BAY
+    return BayStatus(bay=bay, port=None, state="empty", headline=shout, words=words, since=since)
 
 
 def _natural(bay: BayId) -> tuple[str, int, str]:

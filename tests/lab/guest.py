@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import shutil
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 from dockd.wire.status import BayStatus, DockStatus
@@ -25,7 +25,7 @@ PAGE_PORT = 8480
 CENTRE_PORT = 8490
 PATIENCE_SECONDS = 300.0
 """A guest without its own hardware is slow, and slower beside other work: what is judged is what happens, not when."""
-_LOOK_AGAIN_SECONDS = 0.1
+_LOOK_AGAIN_SECONDS = 0.3
 _UNSOUND = ("Traceback (most recent call last)", "internal-error", "kernel BUG", "Oops:", "Watchdog timeout")
 
 
@@ -96,33 +96,43 @@ class Guest:
     def status(self) -> DockStatus | None:
         """What the page's API shows; None while no dock answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._page_port}/api/v1/status", timeout=30) as answer:
+            with self._asked("/api/v1/status") as answer:
                 return DockStatus.model_validate_json(answer.read())
-        except (OSError, urllib.error.URLError):
+        except (OSError, HTTPException):
             return None
 
-    def bay_status(self, bay: str) -> BayStatus | None:
-        """One bay as the page shows it."""
-        shown = self.status()
-        return next((one for one in shown.bays if one.bay == bay), None) if shown else None
+    def pictures(self, seconds: float = PATIENCE_SECONDS) -> Iterator[DockStatus]:
+        """The page now and after every change, as a browser is told it, until the time is over.
+
+        Asking again and again would take the emulated processors from the dock that is being watched.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                with self._asked("/api/v1/status/events") as stream:
+                    for line in stream:
+                        if line.startswith(b"data: "):
+                            yield DockStatus.model_validate_json(line.removeprefix(b"data: "))
+                        elif line.startswith(b":") and (shown := self.status()):  # nothing new for seconds
+                            yield shown
+                        if time.monotonic() > end:
+                            return
+            except (OSError, HTTPException):
+                pass  # no dock answers, or it was stopped: what is judged is what it shows when it does
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _asked(self, path: str) -> HTTPResponse:
+        answer: HTTPResponse = urllib.request.urlopen(f"http://127.0.0.1:{self._page_port}{path}", timeout=30)
+        return answer
 
     def until(self, holds: Callable[[DockStatus], bool], what: str, seconds: float = PATIENCE_SECONDS) -> DockStatus:
         """Wait until the page shows it; fails with what it shows instead."""
-        end = time.monotonic() + seconds
         last: DockStatus | None = None
-        while True:
-            shown = self.status()
-            if shown is not None and holds(shown):
-                return shown
-            last = shown or last
-            if time.monotonic() > end:
-                bays = [
-                    f"{one.bay}: {one.state} {one.words}" for one in (last.bays if last else ()) if one.state != "empty"
-                ]
-                raise AssertionError(
-                    f"waited {seconds:g} s for: {what}\n" + "\n".join(bays or ["the page shows nothing"])
-                )
-            time.sleep(_LOOK_AGAIN_SECONDS)
+        for last in self.pictures(seconds):
+            if holds(last):
+                return last
+        bays = [f"{one.bay}: {one.state} {one.words}" for one in (last.bays if last else ()) if one.state != "empty"]
+        raise AssertionError(f"waited {seconds:g} s for: {what}\n" + "\n".join(bays or ["the page shows nothing"]))
 
     def until_state(self, bay: Bay, *states: str, seconds: float = PATIENCE_SECONDS) -> BayStatus:
         """Wait until a bay is in one of the states, and return it."""

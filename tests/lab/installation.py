@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import runpy
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -70,10 +71,14 @@ def build_package(cache: Path) -> Path:
     return package
 
 
-def package_dependencies(package: Path) -> list[str]:
-    """Names of the Debian packages that it needs."""
-    told = subprocess.run(["dpkg-deb", "--field", str(package), "Depends"], capture_output=True, text=True, check=True)
-    return [one.split()[0] for one in told.stdout.replace("|", ",").split(",") if one.strip()]
+def package_dependencies(package: Path | None) -> list[str]:
+    """Names of the Debian packages that it needs; None: the package that the sources would make."""
+    if package is None:
+        told = runpy.run_path(str(ROOT / "deploy" / "deb" / "build.py"))["DEPENDS"]
+    else:
+        field = ["dpkg-deb", "--field", str(package), "Depends"]
+        told = subprocess.run(field, capture_output=True, text=True, check=True).stdout
+    return [one.split()[0] for one in told.replace("|", ",").split(",") if one.strip()]
 
 
 def installed_dock(cache: Path, image: GuestImage, package: Path, folder: Path, accelerator: str) -> InstalledDock:
@@ -213,7 +218,7 @@ checkpoint_interval_seconds = 2.0
 longest_retry_seconds = 2.0
 
 [reporter]
-heartbeat_seconds = 2.0
+heartbeat_seconds = 10.0
 gather_seconds = 0.5
 longest_retry_seconds = 2.0
 

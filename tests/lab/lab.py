@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,10 @@ class Lab:
         check_programs()
         self.cache = cache
         self.accelerator = accelerator
-        package = package or build_package(cache)
-        image = guest_image(cache, package_dependencies(package))
+        with ThreadPoolExecutor(1) as builder:
+            building = builder.submit(lambda: package or build_package(cache))
+            image = guest_image(cache, package_dependencies(package))
+            package = building.result()
         with tempfile.TemporaryDirectory(prefix="lab-") as folder:
             try:
                 self.installed: InstalledDock = installed_dock(cache, image, package, Path(folder), accelerator)

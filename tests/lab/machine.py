@@ -217,9 +217,16 @@ class Machine:
 
     def written_bytes(self, device: str) -> int:
         """How much the guest has written to a USB disk so far."""
+        return self._counted(device, "wr_bytes")
+
+    def read_bytes(self, device: str) -> int:
+        """How much the guest has read from a USB disk so far."""
+        return self._counted(device, "rd_bytes")
+
+    def _counted(self, device: str, what: str) -> int:
         for one in self.qmp("query-blockstats"):
             if device in one.get("qdev", "").split("/"):
-                return int(one["stats"]["wr_bytes"])
+                return int(one["stats"][what])
         return 0
 
     def save_state(self, file: Path) -> None:
@@ -263,7 +270,7 @@ def command_line(hardware: Hardware) -> list[str]:
     forwards = "".join(f",hostfwd=tcp:127.0.0.1:{outside}-:{inside}" for outside, inside in hardware.forwards)
     command = [
         *(PROGRAM, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-machine", "pc", "-accel", _ACCELERATORS[hardware.accelerator], "-cpu", "max", "-smp", "2", "-m", "768"),
+        *("-machine", "pc", "-accel", _ACCELERATORS[hardware.accelerator], "-cpu", "max", "-smp", "1", "-m", "768"),
         *("-kernel", str(image.kernel), "-initrd", str(image.initial_ramdisk)),
         *(
             "-append",
