@@ -256,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--day", action="store_true", help="the shape of a whole day within --seconds, shifts and all")
     parser.add_argument("--stored-share", type=float, default=0.05, help="of recordings: the store has their bytes")
     parser.add_argument("--front", choices=FRONTS, default="nginx", help="where TLS ends")
-    parser.add_argument("--growth", type=int, nargs="*", default=[1_000, 10_000, 100_000], help="cameras; 10 x 4,400/h")
+    parser.add_argument("--growth", type=int, nargs="*", default=[1_000, 10_000, 100_000], help="cameras; at the highest rate that was sustained")
     parser.add_argument("--history", type=int, default=None, help="cameras whose earlier docking is there; else all")
     parser.add_argument(
         "--folder", type=Path, default=Path("/dev/shm"), help="where footage is put: a force's store is on other disks"
@@ -274,8 +274,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results["highest_sustained_multiple"] = best
     growth: dict[str, object] = {}
     for cameras in given.growth:
-        # The same dockings an hour for each, so that what differs is how large the force and its tables are.
-        multiple = WANTED_MULTIPLE * 22_000 / cameras
+        # The same dockings an hour for each, and no more than are carried: an overloaded centre's cost tells nothing.
+        multiple = (best or 1) * given.cameras / cameras
         grown = Plan(Force(cameras), seconds=given.seconds, stored_share=given.stored_share)
         one = run(grown, [multiple], front=given.front, folder=given.folder, history=cameras)
         growth[str(cameras)] = results_of(one)
