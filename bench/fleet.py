@@ -256,7 +256,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--day", action="store_true", help="the shape of a whole day within --seconds, shifts and all")
     parser.add_argument("--stored-share", type=float, default=0.05, help="of recordings: the store has their bytes")
     parser.add_argument("--front", choices=FRONTS, default="nginx", help="where TLS ends")
-    parser.add_argument("--growth", type=int, nargs="*", default=[1_000, 10_000, 100_000], help="cameras; at the highest rate that was sustained")
+    parser.add_argument(
+        "--growth",
+        type=int,
+        nargs="*",
+        default=[1_000, 10_000, 100_000],
+        help="cameras; at the highest rate that was sustained",
+    )
     parser.add_argument("--history", type=int, default=None, help="cameras whose earlier docking is there; else all")
     parser.add_argument(
         "--folder", type=Path, default=Path("/dev/shm"), help="where footage is put: a force's store is on other disks"

@@ -5,7 +5,8 @@ Knows moments and texts. Must not know connections; whoever uses it sends what `
 
 from __future__ import annotations
 
-from dockd.dock.reporter import BATCH_BYTES, ReporterConfig
+from dockd.dock.reporter import BATCH_BYTES
+from dockd.dock.sections import ReporterConfig
 from dockd.wire.messages import MAXIMUM_FACTS_PER_BATCH
 
 GATHER_SECONDS = ReporterConfig().gather_seconds

@@ -22,7 +22,7 @@ from bench.force.docking import Footage, Manifest
 from bench.force.docks import Fleet, Saying
 from bench.force.handing import Handing
 from bench.force.wire import Line, Network, Request, request_bytes
-from dockd.dock.reporter import ReporterConfig
+from dockd.dock.sections import ReporterConfig
 from dockd.model.canonical import digest_of_bytes
 
 HEARTBEAT_SECONDS = ReporterConfig().heartbeat_seconds

@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from dockd.central.postgres import check_address
 from dockd.section import Section
-from dockd.web.requests import LOOPBACK_NAMES, host_name, is_loopback
+from dockd.web.hosts import LOOPBACK_NAMES, host_name, is_loopback
 
 HostText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 HttpsText = Annotated[str, StringConstraints(max_length=500, pattern=r"^https://[A-Za-z0-9.:\[\]_-]+$")]
@@ -123,6 +122,8 @@ class CentreConfig(Section):
     @classmethod
     def _is_address_without_password(cls, text: str | None) -> str | None:
         if text is not None:
+            from dockd.central.postgres import check_address  # noqa: PLC0415 - a dock's commands load no SQLAlchemy
+
             check_address(text)
         return text
 

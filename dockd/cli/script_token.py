@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from dockd.errors import BadRequest
-from dockd.web.requests import is_loopback
+from dockd.web.hosts import is_loopback
 
 _LONGEST_BYTES = 1_000
 

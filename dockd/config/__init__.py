@@ -20,14 +20,12 @@ from dockd.central.retention.config import RetentionConfig
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.config.reading import read_config
 from dockd.config.toml_text import config_text
-from dockd.dock.centre_client import CentreConfig
 from dockd.dock.kiosk.config import KioskConfig
 from dockd.dock.policy import DockSection, PolicyConfig
 from dockd.dock.privilege import PrivilegeConfig
-from dockd.dock.reporter import ReporterConfig
+from dockd.dock.sections import CentreConfig, ReporterConfig, UploaderConfig
 from dockd.dock.staging import StagingConfig
 from dockd.dock.transfer.settings import CopySettings
-from dockd.dock.uploader import UploaderConfig
 from dockd.dock.usb_policy import UsbConfig
 from dockd.log import LogConfig
 from dockd.section import Section

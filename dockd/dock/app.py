@@ -23,7 +23,7 @@ from dockd.clock import Clock
 from dockd.dock.bay_board import DockBoard
 from dockd.dock.bay_map import BayMap, load_bay_map
 from dockd.dock.bays import Bays, PortSource
-from dockd.dock.centre_client import CentreClient, CentreConfig
+from dockd.dock.centre_client import CentreClient
 from dockd.dock.centre_wire import open_http_session
 from dockd.dock.desk import DeskParts, DockDesk
 from dockd.dock.disk import Disk
@@ -34,18 +34,20 @@ from dockd.dock.hotplug import UsbWatcher
 from dockd.dock.issuing import Issuing
 from dockd.dock.journal import Journal
 from dockd.dock.keys import ChainSigner, DockKey, load_or_create_key
-from dockd.dock.kiosk import KioskConfig, build_kiosk
+from dockd.dock.kiosk.app import build_kiosk
+from dockd.dock.kiosk.config import KioskConfig
 from dockd.dock.manifests import ManifestService
 from dockd.dock.orders import OrderWatch
 from dockd.dock.policy import DockSection, PolicyConfig
 from dockd.dock.privilege import HostPrivilege, PrivilegeConfig
 from dockd.dock.registry import DriverRegistry
-from dockd.dock.reporter import Reporter, ReporterConfig
+from dockd.dock.reporter import Reporter
+from dockd.dock.sections import CentreConfig, ReporterConfig, UploaderConfig
 from dockd.dock.services import DockedIdentities, DockServices
 from dockd.dock.session import Session
 from dockd.dock.staging import Staging, StagingConfig
 from dockd.dock.transfer.settings import CopySettings
-from dockd.dock.uploader import Uploader, UploaderConfig
+from dockd.dock.uploader import Uploader
 from dockd.dock.usb_policy import UsbConfig, check_interfaces
 from dockd.dock.worker import CameraThread
 from dockd.driver_api import PortEvent

@@ -11,25 +11,21 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import aiohttp
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import ValidationError
 
 from dockd.clock import Clock
 from dockd.dock.centre_answers import Answer
 from dockd.dock.centre_wire import LARGE_ANSWER_BYTES, CentreWire, Reachability
-from dockd.dock.enrolment_files import EnrolmentFolder
-from dockd.errors import CentreUnavailable, ConfigInvalid
+from dockd.errors import CentreUnavailable
 from dockd.model.canonical import digest_of_bytes
 from dockd.model.facts import RecordedFact
 from dockd.model.ids import Digest, DockId
 from dockd.model.recording import Receipt
-from dockd.model.value import IdText, ShortText, Value
-from dockd.rules.receipts import PinnedStore
-from dockd.section import Section
+from dockd.model.value import Value
 from dockd.wire.enrolment import DockCertificate, RenewalRequest
 from dockd.wire.messages import (
     Claim,
@@ -43,61 +39,10 @@ from dockd.wire.messages import (
 )
 from dockd.wire.status import DockStatus
 
-UrlText = Annotated[
-    str, StringConstraints(max_length=500, pattern=r"^https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?$")
-]
-
 M = TypeVar("M", bound=Value)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # token, RFC 9110 §5.6.2
 _TRANSPORT_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect"})
 """Headers of a part that are the transport's own: never taken from an answer."""
-
-
-class CentreConfig(Section):
-    """The `[centre]` section: where the centre is, and what was pinned at enrolment.
-
-    An enrolled dock has only `enrolment_folder` here. The rest is for a centre on the same machine.
-    """
-
-    enrolment_folder: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=4096,
-        description="Folder that `dockd enrol` fills: the centre's CA, this dock's TLS key and certificate, and the "
-        "four values below, which are read from it. Writable for the daemon, which renews the certificate.",
-    )
-    renewal_check_seconds: float = Field(
-        default=3600.0,
-        ge=0.1,
-        le=86_400.0,
-        description="How often an enrolled dock looks whether its certificate is due for renewal (a third of its "
-        "time left).",
-    )
-    url: UrlText = Field(description="Address of the centre, without `/api/v1`.")
-    store: IdText = Field(description="Id of the central store; a receipt that names another clears nothing.")
-    key: IdText = Field(description="Name of the key that signs the store's receipts.")
-    public_key: ShortText = Field(description="The receipt key's public half: Ed25519, 32 bytes in base64.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _pinned_at_enrolment(cls, given: object) -> object:
-        """Take what is not written here from the enrolment. Raises ValueError in words."""
-        if not isinstance(given, dict) or not isinstance(given.get("enrolment_folder"), str):
-            return given
-        try:
-            pinned = EnrolmentFolder(Path(given["enrolment_folder"])).pinned()
-        except ConfigInvalid as error:
-            raise ValueError(f"{error.what} {error.action}") from None
-        found = pinned.model_dump(include={"url", "store", "key", "public_key"})
-        for name in ("store", "key", "public_key"):
-            if name in given and given[name] != found[name]:
-                raise ValueError(f"{name} is not the one that was pinned at enrolment; leave it out")
-        return {**found, **given}
-
-    @property
-    def pinned(self) -> PinnedStore:
-        """What receipts are compared with."""
-        return PinnedStore(store=self.store, key=self.key, public_key=self.public_key)
 
 
 class CentreClient:

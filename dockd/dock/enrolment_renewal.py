@@ -19,9 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dockd.clock import Clock
-from dockd.dock.centre_client import CentreConfig
 from dockd.dock.centre_tls import enrolled_context, reload_certificate
 from dockd.dock.enrolment_files import EnrolmentFolder, certificate_request, new_key
+from dockd.dock.sections import CentreConfig
 from dockd.errors import CentreRefused, CentreUnavailable, ConfigInvalid
 from dockd.model.ids import DockId
 from dockd.wire.enrolment import DockCertificate

@@ -16,14 +16,13 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 import structlog
-from pydantic import Field
 
 from dockd.clock import Clock
+from dockd.dock.sections import ReporterConfig
 from dockd.dock.uploader import Changes
 from dockd.errors import CentreRefused, CentreUnavailable, RecordsDiffer
 from dockd.model.facts import RecordedFact
 from dockd.model.ids import GENESIS, Digest
-from dockd.section import Section
 from dockd.wire.messages import MAXIMUM_FACTS_PER_BATCH, FactsTaken
 from dockd.wire.status import DockStatus
 
@@ -34,30 +33,6 @@ BATCH_BYTES = 512 * 1024
 _CHAIN_DIFFERS = frozenset({"gap", "fork", "rewrite"})
 _KEY_DIFFERS = frozenset({"other-key", "bad-signature"})
 """The centre holds the dock to the signing key that it announced first; a restored or copied dock may have another."""
-
-
-class ReporterConfig(Section):
-    """The `[reporter]` section."""
-
-    heartbeat_seconds: float = Field(
-        default=15.0, ge=1.0, le=300.0, description="How often the centre is told how this dock is."
-    )
-    gather_seconds: float = Field(
-        default=5.0,
-        ge=0.0,
-        le=60.0,
-        description="How long facts wait for others, to be handed over together; the journal has them at once.",
-    )
-    longest_retry_seconds: float = Field(
-        default=60.0, ge=1.0, le=3600.0, description="Longest pause before facts that were not taken are sent again."
-    )
-    recheck_seconds: float = Field(
-        default=900.0,
-        ge=10.0,
-        le=86_400.0,
-        description="How often a dock that has nothing to tell looks whether the centre still has its facts, and one "
-        "whose record differs from the centre's whether IT has mended it.",
-    )
 
 
 class ReportedJournal(Protocol):

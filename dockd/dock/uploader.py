@@ -19,20 +19,19 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-from pydantic import Field
 
 from dockd.clock import Clock
 from dockd.dock.centre_wire import Reachability
 from dockd.dock.pace import RateMeter, pace_for
 from dockd.dock.part_sender import PartSender, PartTaker, StagedCopyDamaged
 from dockd.dock.recording_sender import RecordingSender, SenderCentre, SenderJournal, Transfer
+from dockd.dock.sections import UploaderConfig
 from dockd.errors import BadReceipt, CentreRefused, CentreUnavailable
 from dockd.model.facts import CopyDiscarded
 from dockd.model.ids import CameraId, DockId, RecordingId
 from dockd.rules.custody import Custody, LedgerEntry
 from dockd.rules.receipts import PinnedStore
 from dockd.rules.upload_order import Waiting, upload_order
-from dockd.section import Section
 from dockd.wire.messages import StoreDescription
 
 _log = structlog.get_logger(__name__)
@@ -42,22 +41,6 @@ _WAITING = (Custody.VERIFIED, Custody.STORED)
 _RELIST_SECONDS = 2.0
 _FIRST_RETRY_SECONDS = 1.0
 _BAD_RECEIPT_RETRY_SECONDS = 60.0
-
-
-class UploaderConfig(Section):
-    """The `[uploader]` section."""
-
-    parallel_recordings: int = Field(default=3, ge=1, le=32, description="How many recordings are sent at once.")
-    parallel_parts: int = Field(default=4, ge=1, le=32, description="How many parts are sent at once, over all.")
-    bytes_per_second: int | None = Field(
-        default=None, ge=16_384, description="Cap on the sending rate of this dock in bytes per second; none if absent."
-    )
-    longest_retry_seconds: float = Field(
-        default=120.0,
-        ge=1.0,
-        le=3600.0,
-        description="Longest pause before footage that could not be sent is tried again.",
-    )
 
 
 class Changes(Protocol):

@@ -12,14 +12,13 @@ Knows nothing of who a person is: signing in is another matter.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+from dockd.web.hosts import host_name
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -56,18 +55,6 @@ def guard_requests(app: web.Application, *, allowed_hosts: Collection[str]) -> N
     """
     app.middlewares.append(_guard(frozenset(name.lower() for name in allowed_hosts)))
     app.on_response_prepare.append(_add_headers)
-
-
-def host_name(host_header: str) -> str | None:
-    """The name in a `Host` header, lower case, without port and brackets; None when it is none."""
-    try:
-        parts = urlsplit(f"//{host_header}")
-        _ = parts.port  # raises ValueError when it is not a port
-    except ValueError:
-        return None
-    if parts.hostname is None or parts.username is not None or parts.path or parts.query or parts.fragment:
-        return None
-    return parts.hostname.lower().rstrip(".")  # urlsplit keeps the case of an IPv6 zone
 
 
 def is_cross_site(request: web.BaseRequest) -> bool:
@@ -108,13 +95,3 @@ def _guard(allowed_hosts: frozenset[str]) -> Middleware:
 async def _add_headers(_request: web.BaseRequest, response: web.StreamResponse) -> None:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -20,12 +20,13 @@ from sqlalchemy import update
 from dockd.central.authority import fingerprint_of, load_authority, pem_of
 from dockd.central.enrolment_tables import dock_certificates
 from dockd.clock import SystemClock
-from dockd.dock.centre_client import CentreClient, CentreConfig
+from dockd.dock.centre_client import CentreClient
 from dockd.dock.centre_tls import context_trusting, enrolled_context
 from dockd.dock.centre_wire import open_http_session
 from dockd.dock.enrolment import enrol
 from dockd.dock.enrolment_files import EnrolmentFolder
 from dockd.dock.enrolment_renewal import DockCertificateWatch
+from dockd.dock.sections import CentreConfig
 from dockd.errors import BadRequest, CentreUnavailable, ConfigInvalid, EnrolmentRefused
 from dockd.model import facts
 from dockd.model.ids import DockId

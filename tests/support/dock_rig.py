@@ -15,15 +15,13 @@ from typing import Any
 
 from dockd.clock import SystemClock
 from dockd.dock.app import RunningDock, run_dock
-from dockd.dock.centre_client import CentreConfig
 from dockd.dock.disk import Disk
-from dockd.dock.kiosk import KioskConfig
+from dockd.dock.kiosk.config import KioskConfig
 from dockd.dock.policy import DockSection, PolicyConfig, WhenHostCannotTell
 from dockd.dock.privilege import PrivilegeConfig
-from dockd.dock.reporter import ReporterConfig
+from dockd.dock.sections import CentreConfig, ReporterConfig, UploaderConfig
 from dockd.dock.staging import StagingConfig
 from dockd.dock.transfer.settings import CopySettings
-from dockd.dock.uploader import UploaderConfig
 from dockd.dock.usb_policy import UsbConfig
 from dockd.rules.receipts import PinnedStore
 from dockd.wire.status import BayStatus

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dockd.dock.centre_client import CentreConfig
-from dockd.dock.uploader import UploaderConfig
+from dockd.dock.sections import CentreConfig, UploaderConfig
 from tests.support.dock_rig import DockRig, RigSettings
 from tests.support.enrolled_site import EnrolledSite
 

@@ -21,7 +21,8 @@ from dockd.central.config import CentreConfig
 from dockd.central.opening import initialise_centre
 from dockd.central.retention.config import RetentionConfig
 from dockd.central.retention.holds import HoldScope
-from dockd.dock.kiosk import KioskConfig, build_kiosk
+from dockd.dock.kiosk.app import build_kiosk
+from dockd.dock.kiosk.config import KioskConfig
 from dockd.model import facts as f
 from dockd.model.camera import CameraIdentity
 from dockd.model.moment import ClockSync

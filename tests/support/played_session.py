@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dockd.dock.keys import ChainSigner, load_or_create_key
 from dockd.dock.manifests import ManifestService
-from dockd.dock.reporter import Reporter, ReporterConfig
+from dockd.dock.reporter import Reporter
+from dockd.dock.sections import ReporterConfig
 from dockd.model import facts
 from dockd.model.camera import CameraIdentity
 from dockd.rules.custody import Custody

@@ -13,8 +13,9 @@ from dockd.clock import Clock, SystemClock
 from dockd.dock.centre_client import CentreClient
 from dockd.dock.centre_wire import open_http_session
 from dockd.dock.journal import Journal
+from dockd.dock.sections import UploaderConfig
 from dockd.dock.staging import Staging, StagingConfig
-from dockd.dock.uploader import Uploader, UploaderConfig
+from dockd.dock.uploader import Uploader
 from dockd.model import facts
 from dockd.model.ids import CameraId, CardPath, Digest, DockId, RecordingId, SessionId
 from dockd.model.recording import (

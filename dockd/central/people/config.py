@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from dockd.rules.roles import Role
 from dockd.section import Section
-from dockd.web.requests import host_name, is_loopback
+from dockd.web.hosts import host_name, is_loopback
 
 if TYPE_CHECKING:  # not installed where nobody signs in
     from argon2 import PasswordHasher

@@ -21,13 +21,14 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Protocol
 
 from dockd.model.ids import Digest
 from dockd.rules.retention import DisposalPermit
 from dockd.wire.messages import PartAddress
+
+if TYPE_CHECKING:
+    from aiohttp import web  # what only reads a bucket's configuration loads no network
 
 
 @dataclass(frozen=True, slots=True)

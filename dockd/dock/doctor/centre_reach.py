@@ -15,7 +15,7 @@ from dockd.dock.doctor.centre_question import CentreAnswer, Trouble, ask_centre
 from dockd.dock.doctor.check import Check
 from dockd.dock.doctor.finding import Finding, ok, problem, warning
 from dockd.dock.doctor.host import Examination
-from dockd.web.requests import is_loopback
+from dockd.web.hosts import is_loopback
 from dockd.wire.messages import StoreDescription
 
 AGREE_WITHIN_SECONDS = 2.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dockd.clock import Clock
-from dockd.dock.centre_client import CentreClient, CentreConfig
+from dockd.dock.centre_client import CentreClient
 from dockd.dock.centre_tls import enrolled_context
 from dockd.dock.centre_wire import open_http_session
 from dockd.dock.doctor.check import Check
@@ -20,9 +20,10 @@ from dockd.dock.doctor.finding import Finding, ok, problem, warning
 from dockd.dock.doctor.host import Examination
 from dockd.dock.enrolment_files import EnrolmentFolder
 from dockd.dock.enrolment_renewal import renewal_due_at
+from dockd.dock.sections import CentreConfig
 from dockd.errors import CentreRefused, CentreUnavailable, ConfigInvalid
 from dockd.model.ids import DockId
-from dockd.web.requests import is_loopback
+from dockd.web.hosts import is_loopback
 
 _WAITS = "None is lost: copies wait on the staging disk, and cameras are not emptied until the centre has them."
 _ASK_SECONDS = 20.0

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from dockd.clock import Clock, SystemClock
-from dockd.dock.centre_client import CentreConfig
 from dockd.dock.disk import Disk
 from dockd.dock.policy import DockSection, PolicyConfig
 from dockd.dock.privilege import PrivilegeConfig
+from dockd.dock.sections import CentreConfig
 from dockd.dock.staging import StagingConfig
 from dockd.dock.udev_source import DeviceSource, UdevSource
 from dockd.dock.usb_policy import UsbConfig

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from dockd.section import Section
-from dockd.web.requests import LOOPBACK_NAMES, is_loopback
+from dockd.web.hosts import LOOPBACK_NAMES, is_loopback
 
 HostText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 

@@ -18,7 +18,8 @@ from rich.console import Console
 from dockd.cli.dock_client import open_dock
 from dockd.cli.issue import issue, release
 from dockd.cli.status import bay_lines, dock_lines, exit_status, picture, printable, status
-from dockd.dock.kiosk import KioskConfig, build_kiosk
+from dockd.dock.kiosk.app import build_kiosk
+from dockd.dock.kiosk.config import KioskConfig
 from dockd.errors import DockRefused, DockUnreachable
 from dockd.web.sse import Streams
 from dockd.wire.status import DockStatus, Headline, Progress

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from dockd.dock.reporter import Reporter, ReporterConfig, within_bytes
+from dockd.dock.reporter import Reporter, within_bytes
+from dockd.dock.sections import ReporterConfig
 from dockd.errors import CentreRefused, CentreUnavailable, RecordsDiffer
 from dockd.model.facts import DockStarted, DockStopped, RecordedFact, link
 from dockd.model.ids import GENESIS, Digest

@@ -11,7 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockd.web.requests import SECURITY_HEADERS, guard_requests, host_name
+from dockd.web.hosts import host_name
+from dockd.web.requests import SECURITY_HEADERS, guard_requests
 
 
 @pytest_asyncio.fixture

@@ -24,8 +24,8 @@ from dockd.central.people.oidc.claims import refused
 from dockd.central.people.oidc.id_tokens import Jwk, UnknownKey, verified_claims
 from dockd.central.refusals import PROVIDER_AWAY
 from dockd.clock import Clock
+from dockd.web.hosts import is_loopback
 from dockd.web.problems import Refusal
-from dockd.web.requests import is_loopback
 
 _log = structlog.get_logger(__name__)
 

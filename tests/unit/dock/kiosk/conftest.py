@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
-from dockd.dock.kiosk import KioskConfig, build_kiosk
+from dockd.dock.kiosk.app import build_kiosk
+from dockd.dock.kiosk.config import KioskConfig
 from dockd.web.sse import Streams
 from tests.support.kiosk_fakes import DockOnPaper, empty_bay, held_bay, ready_bay
 

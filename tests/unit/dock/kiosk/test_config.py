@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from pydantic import ValidationError
 
-from dockd.dock.kiosk import KioskConfig
+from dockd.dock.kiosk.config import KioskConfig
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "dock-7.example"])
