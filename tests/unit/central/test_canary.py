@@ -139,6 +139,7 @@ async def test_what_waits_to_be_read_back_is_counted_and_called_late(
     assert (await store_checks(told, clock.now())).waiting == 1
 
 
+@pytest.mark.slow
 async def test_object_is_read_back_unless_the_last_result_is_fresh_and_good(
     database: Database, records: CanaryRecords, bucket: MemoryBucket, clock: ManualClock
 ) -> None:

@@ -165,6 +165,7 @@ async def test_parts_smaller_than_s3_takes_are_refused_at_the_claim(tmp_path: Pa
     assert refused.value.kind.status == 422
 
 
+@pytest.mark.slow
 async def test_address_of_a_part_signs_its_length_and_its_digest_twice_and_no_md5(
     tmp_path: Path, clock: ManualClock
 ) -> None:

@@ -37,6 +37,7 @@ print(sorted(name for name in sys.modules if name.startswith(("aiobotocore", "bo
 """
 
 
+@pytest.mark.slow
 def test_folder_centre_starts_and_serves_without_loading_the_s3_client(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _PROGRAM, str(tmp_path / "centre")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

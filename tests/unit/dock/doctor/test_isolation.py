@@ -56,6 +56,7 @@ def test_a_check_that_cannot_be_asked_is_unknown_with_the_reason_and_the_others_
     assert unknown.found.startswith("Is one well? Cannot be found out: ")
 
 
+@pytest.mark.slow
 def test_a_check_that_hangs_is_unknown_after_its_time_and_does_not_hold_up_the_others(
     examination: Examination,
 ) -> None:

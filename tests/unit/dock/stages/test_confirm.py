@@ -84,6 +84,7 @@ async def test_pulled_cable_confirms_nothing(bench):
         await confirm(bench, staged.digest)
 
 
+@pytest.mark.slow
 async def test_camera_that_hangs_confirms_nothing(bench):
     bench.put(100 * KIB)
     staged = await bench.copy()

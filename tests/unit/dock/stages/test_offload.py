@@ -395,6 +395,7 @@ async def test_file_that_ends_early_without_having_changed_is_kept_with_its_hole
 # --- the camera hangs ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_camera_that_hangs_is_a_time_out_and_what_was_copied_is_kept(bench):
     content = bench.put(200 * KIB)
     bench.settings = bench.settings.model_copy(
