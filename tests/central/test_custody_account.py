@@ -26,7 +26,7 @@ from dockd.wire.custody import CustodyRecording, CustodySelection, CustodySessio
 from tests.support.clock import START, ManualClock
 from tests.support.custody_plans import CAMERAS, ERASED, PlannedForce
 from tests.support.dock_voice import Chain, DockVoice
-from tests.support.questions import questions_to
+from tests.support.questions import statements_to
 from tests.support.tar_files import unpacked
 
 
@@ -299,7 +299,7 @@ async def test_questions_do_not_grow_with_the_period(config: CentreConfig, clock
             for inner in range(1 + 5 * number):
                 force = PlannedForce(rng, services.identity).plan(f"d{number}{inner}", docks=2, sessions=8)
                 await hand_in(services, force, rng)
-            with questions_to(services.gathering._database) as asked:
+            with statements_to(services.gathering._database) as asked:
                 for only in (False, True):
                     await services.custody.reader.recordings(CustodySelection(), limit=10, only=only)
                     await services.custody.reader.sessions(CustodySelection(), limit=10, only=only)

@@ -20,7 +20,7 @@ from tests.support.centre_reading import bring_in, get, page
 from tests.support.clock import START, ManualClock
 from tests.support.dock_voice import Chain, DockVoice
 from tests.support.kiosk_fakes import DockOnPaper, empty_bay, ready_bay
-from tests.support.questions import questions_to
+from tests.support.questions import questions_in, statements_to
 
 EVIL = '"><script>alert(1)</script>'
 SQL = "'; DROP TABLE sites;--"
@@ -239,9 +239,9 @@ async def test_the_number_of_questions_does_not_grow_with_the_force(
 ) -> None:
     async def questions() -> int:
         # The centre's own services ask things at any time.
-        with questions_to(centre.services.lists._database, by=asyncio.current_task()) as asked:
+        with statements_to(centre.services.lists._database, by=asyncio.current_task()) as asked:
             await centre.services.rollout.rollout()
-        return len(asked)
+        return len(questions_in(asked))
 
     await bring_in(centre, tmp_path, sites=SITES, cameras=CAMERAS)
     few = await questions()

@@ -1,4 +1,4 @@
-"""The questions that a centre asks its database, whichever of its connections they go over."""
+"""What a centre says to its database, whichever of its connections they go over."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from dockd.central.database import Database
 
 
 @contextmanager
-def questions_to(database: Database, *, by: asyncio.Task[Any] | None = None) -> Iterator[list[str]]:
-    """Fill a list with the statements that read, while in here; with `by`, only those that this task asks.
+def statements_to(database: Database, *, by: asyncio.Task[Any] | None = None) -> Iterator[list[str]]:
+    """Fill a list with every statement, while in here; with `by`, only with those of this task.
 
-    Without `by` it counts also what the centre's own services ask meanwhile.
+    Without `by` it counts also what the centre's own services do meanwhile.
     """
-    asked: list[str] = []
+    told: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if statement.lstrip().startswith(("SELECT", "WITH")) and (by is None or asyncio.current_task() is by):
-            asked.append(statement)
+        if by is None or asyncio.current_task() is by:
+            told.append(statement)
 
     with ExitStack() as listening:
         for engine in {database._engine, database._looks}:
             assert engine is not None
             event.listen(engine.sync_engine, "before_cursor_execute", note)
             listening.callback(event.remove, engine.sync_engine, "before_cursor_execute", note)
-        yield asked
+        yield told
+
+
+def questions_in(statements: list[str]) -> list[str]:
+    """Those that read."""
+    return [one for one in statements if one.lstrip().startswith(("SELECT", "WITH"))]
