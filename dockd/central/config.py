@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from dockd.section import Section
-from dockd.web.hosts import LOOPBACK_NAMES, host_name, is_loopback
+from dockd.web.hosts import LOOPBACK_NAMES, HostText, host_name, is_loopback
 
-HostText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 HttpsText = Annotated[str, StringConstraints(max_length=500, pattern=r"^https://[A-Za-z0-9.:\[\]_-]+$")]
 UrlText = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[A-Za-z0-9.:\[\]_-]+$")]
 

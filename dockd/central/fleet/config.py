@@ -10,10 +10,9 @@ from pydantic import Field, StringConstraints, model_validator
 from dockd.rules.alerting import Pace
 from dockd.rules.alerts import Limits
 from dockd.section import Section
-from dockd.web.hosts import is_loopback
+from dockd.web.hosts import HostText, is_loopback
 
 WebhookText = Annotated[str, StringConstraints(max_length=1000, pattern=r"^https?://[^\s/?#@]+(/[^\s#]*)?$")]
-HostText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 MailText = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^\s@<>,;:\"\\]+@[A-Za-z0-9.-]+$")]
 
 

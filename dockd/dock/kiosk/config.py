@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from dockd.section import Section
-from dockd.web.hosts import LOOPBACK_NAMES, is_loopback
-
-HostText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
+from dockd.web.hosts import LOOPBACK_NAMES, HostText, is_loopback
 
 DEFAULT_PORT = 8480
 
