@@ -92,6 +92,30 @@ def in_turn(contenders: dict[str, Callable[[], Run]], rounds: int) -> dict[str, 
     return runs
 
 
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The runs of one comparison: the two of a pair follow each other directly."""
+
+    ours: list[Run]
+    theirs: list[Run]
+
+    def ratio(self, attribute: str = "wall_seconds") -> float:
+        """Median over the pairs of ours divided by theirs."""
+        return median_ratio(self.ours, self.theirs, attribute)
+
+
+def in_pairs(ours: Callable[[], Run], theirs: dict[str, Callable[[], Run]], rounds: int) -> dict[str, Pairs]:
+    """Run ours directly beside each of theirs, every other time in the other order, so that drift hits both alike."""
+    pairs = {name: Pairs([], []) for name in theirs}
+    for number in range(rounds):
+        for name, contender in theirs.items():
+            first, second = (ours, contender) if number % 2 == 0 else (contender, ours)
+            runs = first(), second()
+            pairs[name].ours.append(runs[number % 2])
+            pairs[name].theirs.append(runs[1 - number % 2])
+    return pairs
+
+
 def median_ratio(ours: Sequence[Run], theirs: Sequence[Run], attribute: str = "wall_seconds") -> float:
     """Median over the rounds of ours divided by theirs of the same round."""
     pairs = zip(ours, theirs, strict=True)
@@ -138,4 +162,4 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def _plain(value: object) -> object:
-    return asdict(value) if isinstance(value, Run) else str(value)
+    return asdict(value) if isinstance(value, Run | Pairs) else str(value)

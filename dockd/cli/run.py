@@ -12,7 +12,7 @@ from dockd.cli.options import config_option
 from dockd.clock import SystemClock
 from dockd.config import DockConfig, load_dock_config
 from dockd.dock.app import run_dock
-from dockd.dock.heap import keep_one_heap
+from dockd.dock.threads import hand_over_quickly, keep_one_heap
 from dockd.log import start_logging
 
 
@@ -27,6 +27,7 @@ def run(config_file: Path) -> None:
     config = load_dock_config(config_file)
     start_logging(config.log)
     keep_one_heap()
+    hand_over_quickly()
     asyncio.run(_run_until_told(config))
 
 

@@ -12,6 +12,7 @@ from dockd.dock.journal import Journal
 from dockd.dock.services import DockServices
 from dockd.dock.stages.offload import CopyOrder, copy_recording
 from dockd.dock.stages.verify import read_back
+from dockd.dock.transfer.part_digests import KnownParts
 from dockd.dock.worker import CameraThread
 from dockd.driver_api import Storage
 from dockd.errors import CopyDamaged, DigestMismatch, SourceChanged
@@ -33,8 +34,8 @@ async def copy_and_record(
     storage: Storage,
     thread: CameraThread,
     progress: Callable[[int], None],
-) -> None:
-    """Copy one recording and write it down as STAGED.
+) -> KnownParts | None:
+    """Copy one recording and write it down as STAGED; return the digests of its upload parts as far as known.
 
     Raises SourceChanged (the old listing is closed, the next listing is a new recording), StagingFull,
     StagingSuspect, CameraGone, DriverTimeout, CardUnreadable.
@@ -53,7 +54,7 @@ async def copy_and_record(
     )
     try:
         with staging.reserve(entry.recording, entry.size_bytes):
-            staged = await copy_recording(
+            copied = await copy_recording(
                 order,
                 storage=storage,
                 staging=staging,
@@ -66,11 +67,13 @@ async def copy_and_record(
     except SourceChanged as change:
         await _close_if_still_there(services, session, entry, source, storage, change)
         raise
+    staged = copied.staged
     if entry.state >= Custody.VERIFIED and staged.digest != entry.digest:
         staging.discard(entry.recording)
         await _replaced(services, session, entry, "the card gave other bytes than in an earlier session")
         raise SourceChanged(f"{entry.path.text} holds other footage than when it was first copied.")
     await journal.append(facts.RecordingStaged(staged=staged))
+    return copied.parts
 
 
 async def verify_and_record(
@@ -79,8 +82,9 @@ async def verify_and_record(
     thread: CameraThread,
     progress: Callable[[int], None],
     mismatches: dict[str, int],
+    known_parts: KnownParts | None,
 ) -> None:
-    """Read one staged copy back and write it down as VERIFIED.
+    """Read one staged copy back and write it down as VERIFIED; `known_parts` as `copy_and_record` returned them.
 
     A copy that gives back other bytes is thrown away: CopyDamaged the first time (it is copied
     again), DigestMismatch when it happens to the same recording again. Raises StagingSuspect.
@@ -88,7 +92,11 @@ async def verify_and_record(
     staged = entry.staged_copy()
     try:
         verified = await read_back(
-            staged, staging=services.staging, run_blocking=thread.run_blocking, progress=progress
+            staged,
+            staging=services.staging,
+            run_blocking=thread.run_blocking,
+            progress=progress,
+            known_parts=known_parts,
         )
     except DigestMismatch as mismatch:
         mismatches[entry.recording] = mismatches.get(entry.recording, 0) + 1

@@ -28,6 +28,7 @@ from dockd.dock.services import DockServices
 from dockd.dock.stages.confirm import confirm_source
 from dockd.dock.stages.identify import Identified, identify
 from dockd.dock.stages.wipe import check_space_freed
+from dockd.dock.transfer.part_digests import KnownParts
 from dockd.dock.worker import CameraThread
 from dockd.driver_api import Camera
 from dockd.errors import (
@@ -71,6 +72,8 @@ class Docking:
         self._board = board
         self._identified: Identified | None = None
         self._intake = Intake(sources={}, missing=())
+        self._parts: dict[RecordingId, KnownParts] = {}
+        """Digests of upload parts from copying, until the copy is read back; only of recordings of several parts."""
         self._retained: dict[RecordingId, str] = {}
         self._is_reconciled = False
         self._fitness = Fitness(services, session.id, camera, board)
@@ -153,7 +156,7 @@ class Docking:
             await discard_missing_copy(self._services, entry)
         try:
             async for entry in await self._begin(lambda entry: entry.needs_copy):
-                await copy_and_record(
+                parts = await copy_and_record(
                     self._services,
                     self._session.id,
                     entry,
@@ -162,6 +165,8 @@ class Docking:
                     self._thread,
                     self._board.advance,
                 )
+                if parts is not None:
+                    self._parts[entry.recording] = parts
                 self._board.one_done()
         except StagingFull:
             # What is here must become sendable, or the room would never come back.
@@ -171,7 +176,14 @@ class Docking:
     async def verify(self) -> None:
         """VERIFYING: read every fresh copy back past the page cache."""
         async for entry in await self._begin(lambda entry: entry.has_copy and entry.verified is None):
-            await verify_and_record(self._services, entry, self._thread, self._board.advance, self._session.mismatches)
+            await verify_and_record(
+                self._services,
+                entry,
+                self._thread,
+                self._board.advance,
+                self._session.mismatches,
+                self._parts.pop(entry.recording, None),
+            )
             self._board.one_done()
         await self._show_card()
 

@@ -1,9 +1,9 @@
 """Copy one recording from the camera to the staging disk, so that its copy can be believed.
 
-One pass reads, hashes (SHA-256) and writes. Every few seconds the copy is made durable, and its
-offset and prefix digest go to the journal. A resume re-hashes the staged prefix from the disk and
-compares it with the journal's digest of what the camera gave: a prefix that a power cut zeroed cannot
-vouch for itself. At the end: fsync, rename, fsync of the folder, then the container is looked at.
+One pass reads, hashes (SHA-256, the whole and every upload part) and writes. Every few seconds the copy is made
+durable, and its offset and prefix digest go to the journal. A resume re-hashes the staged prefix from the disk and
+compares it with the journal's digest of what the camera gave: a prefix that a power cut zeroed cannot vouch for
+itself. At the end: fsync, rename, fsync of the folder, then the container is looked at.
 
 Must not know the journal, the network or the other stages. Threads: the camera is read in its own
 worker thread (`run_blocking`), in legs of a few seconds; hashing and writing have a thread each
@@ -22,6 +22,7 @@ from dockd.clock import Clock
 from dockd.dock.disk import is_full
 from dockd.dock.transfer.contracts import Progress, RunBlocking, SaveCheckpoint, StagingArea
 from dockd.dock.transfer.growing_copy import GrowingCopy
+from dockd.dock.transfer.part_digests import KnownParts
 from dockd.dock.transfer.patience import DiskFailed, forget, on_disk
 from dockd.dock.transfer.pump import Pump, close_source, leg_limit_seconds
 from dockd.dock.transfer.settings import CopySettings
@@ -37,9 +38,9 @@ from dockd.errors import (
     StagingSuspect,
 )
 from dockd.model.ids import RecordingId, SessionId
-from dockd.model.recording import CopyCheckpoint, SourceFile, StagedRecording
+from dockd.model.recording import PART_SIZE_BYTES, CopyCheckpoint, SourceFile, StagedRecording
 
-__all__ = ["CopyOrder", "CopySettings", "copy_recording"]
+__all__ = ["CopiedRecording", "CopyOrder", "CopySettings", "copy_recording"]
 
 T = TypeVar("T")
 
@@ -54,6 +55,17 @@ class CopyOrder:
     checkpoint: CopyCheckpoint | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CopiedRecording:
+    """What a copy proved, and the digests of its upload parts, so that reading it back need not hash them too.
+
+    `parts` is None when some of the copy was taken over from an earlier attempt, and for a recording of one part.
+    """
+
+    staged: StagedRecording
+    parts: KnownParts | None
+
+
 async def copy_recording(
     order: CopyOrder,
     *,
@@ -64,7 +76,8 @@ async def copy_recording(
     progress: Progress,
     settings: CopySettings,
     clock: Clock,
-) -> StagedRecording:
+    part_size_bytes: int = PART_SIZE_BYTES,
+) -> CopiedRecording:
     """Copy `order.source` and return it as staged: durable, in its final place, with its digest.
 
     `progress` is told of every byte once, also of those taken over from an earlier attempt. The copy
@@ -87,6 +100,7 @@ async def copy_recording(
         progress=progress,
         settings=settings,
         clock=clock,
+        part_size_bytes=part_size_bytes,
     )
     return await copy.run()
 
@@ -105,6 +119,7 @@ class _Copy:
         progress: Progress,
         settings: CopySettings,
         clock: Clock,
+        part_size_bytes: int,
     ) -> None:
         self._order = order
         self._size_bytes = order.source.size_bytes
@@ -114,6 +129,7 @@ class _Copy:
         self._progress = progress
         self._settings = settings
         self._clock = clock
+        self._part_size_bytes = part_size_bytes
         self._source = OpenSource(storage, order.source)
         self._walk = SourceWalk(
             self._source,
@@ -125,7 +141,7 @@ class _Copy:
         self._pump: Pump | None = None
         self._saved_bytes = 0
 
-    async def run(self) -> StagedRecording:
+    async def run(self) -> CopiedRecording:
         """Copy, and say what a failure means."""
         try:
             return await self._run()
@@ -134,7 +150,7 @@ class _Copy:
         finally:
             await self._close()
 
-    async def _run(self) -> StagedRecording:
+    async def _run(self) -> CopiedRecording:
         try:
             copy = await self._on_disk(self._open_copy)
             await self._fill(copy)
@@ -149,7 +165,14 @@ class _Copy:
     def _open_copy(self) -> GrowingCopy:
         path = self._staging.partial_path(self._order.recording)
         # Known from here on, so that it is closed whatever happens next.
-        self._copy = copy = GrowingCopy(self._staging.disk, path, self._settings, name=self._order.recording)
+        self._copy = copy = GrowingCopy(
+            self._staging.disk,
+            path,
+            self._settings,
+            name=self._order.recording,
+            size_bytes=self._size_bytes,
+            part_size_bytes=self._part_size_bytes,
+        )
         copy.resume(self._usable_checkpoint())
         return copy
 
@@ -224,13 +247,13 @@ class _Copy:
         await self._save_checkpoint(CopyCheckpoint(offset, prefix_digest, self._order.session))
         self._saved_bytes = offset
 
-    def _finish(self, copy: GrowingCopy) -> StagedRecording:
+    def _finish(self, copy: GrowingCopy) -> CopiedRecording:
         copy.settle(self._settings.disk_timeout_seconds)
         copy.seal(self._size_bytes)
         self._staging.publish(self._order.recording)
         copy.close(self._settings.disk_timeout_seconds)
         unreadable = self._walk.unreadable
-        return StagedRecording(
+        staged = StagedRecording(
             recording=self._order.recording,
             session=self._order.session,
             digest=copy.digest(),
@@ -239,6 +262,7 @@ class _Copy:
             container=container_of(self._staging.disk, self._staging.final_path(self._order.recording)),
             is_read_whole=copy.start_bytes == 0 and not unreadable,
         )
+        return CopiedRecording(staged, copy.known_parts())
 
     async def _keep_what_is_written(self) -> None:
         self._source.leave()

@@ -1,27 +1,26 @@
 """Read a staged copy back from the disk itself and compare it with what the camera gave.
 
-One pass past the page cache gives the digest of the whole and of every upload part; the two are hashed
-in threads of their own beside the reading. Must not know the camera, the journal or the network.
+One pass past the page cache gives the digest of the whole and, where they were not hashed while it was copied, of
+every upload part, in threads beside the reading. Must not know the camera, the journal or the network.
 """
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 
 from dockd.dock.transfer.contracts import Progress, RunBlocking, StagingArea
 from dockd.dock.transfer.line import Line
+from dockd.dock.transfer.part_digests import KnownParts, PartDigests
 from dockd.dock.transfer.patience import DiskFailed, on_disk
 from dockd.dock.transfer.settings import CopySettings
 from dockd.dock.transfer.uncached import UncachedFile
 from dockd.errors import DigestMismatch, DriverTimeout, StagingSuspect
-from dockd.model.ids import Digest, RecordingId
+from dockd.model.ids import RecordingId
 from dockd.model.recording import (
     PART_SIZE_BYTES,
     ReadBackMethod,
     StagedRecording,
     VerifiedRecording,
-    part_count,
 )
 
 _LEG_BYTES = 256 * 1024 * 1024
@@ -34,10 +33,14 @@ async def read_back(
     staging: StagingArea,
     run_blocking: RunBlocking,
     progress: Progress,
+    known_parts: KnownParts | None = None,
     part_size_bytes: int = PART_SIZE_BYTES,
     settings: CopySettings | None = None,
 ) -> VerifiedRecording:
     """Return `staged` as verified, with its part digests and how the page cache was passed.
+
+    `known_parts` were hashed while the copy was made. They hold for what lies on the disk once the whole of it is
+    found to have the very digest that they belong to, and then need not be hashed a second time.
 
     Raises DigestMismatch when the disk gives back other bytes, fewer, more or no file at all;
     StagingSuspect (and marks the disk) when it fails or does not answer.
@@ -48,6 +51,7 @@ async def read_back(
         staging=staging,
         run_blocking=run_blocking,
         progress=progress,
+        known_parts=known_parts,
         part_size_bytes=part_size_bytes,
         settings=settings or CopySettings(),
     )
@@ -57,59 +61,6 @@ async def read_back(
         reason = f"The dock's disk failed while the copy of {staged.recording} was read back: {error}."
         staging.mark_suspect(reason)
         raise StagingSuspect(reason) from error
-
-
-class PartDigests:
-    """SHA-256 of the whole and of every part, each byte hashed twice but never by one thread alone.
-
-    `whole` and `parts` are the two steps of a line. The first part is a prefix of the whole: its
-    digest falls out of `whole`, so a recording of one part is hashed once.
-    """
-
-    def __init__(self, part_size_bytes: int) -> None:
-        self._part_size_bytes = part_size_bytes
-        self._whole = hashlib.sha256()
-        self._first: Digest | None = None
-        self._hashed_bytes = 0
-        self._part = hashlib.sha256()
-        self._later: list[Digest] = []
-
-    def whole(self, offset: int, buffer: memoryview, length: int) -> None:
-        """Hash a block into the whole."""
-        left_of_first = self._part_size_bytes - offset
-        if 0 < left_of_first <= length:
-            self._whole.update(buffer[:left_of_first])
-            self._first = Digest(self._whole.hexdigest())
-            self._whole.update(buffer[left_of_first:length])
-        else:
-            self._whole.update(buffer[:length])
-        self._hashed_bytes = offset + length
-
-    def parts(self, offset: int, buffer: memoryview, length: int) -> None:
-        """Hash a block into the second and later parts."""
-        start = max(0, self._part_size_bytes - offset)
-        while start < length:
-            left_of_part = self._part_size_bytes - (offset + start) % self._part_size_bytes
-            end = min(length, start + left_of_part)
-            self._part.update(buffer[start:end])
-            if end - start == left_of_part:
-                self._later.append(Digest(self._part.hexdigest()))
-                self._part = hashlib.sha256()
-            start = end
-
-    def digest(self) -> Digest:
-        """Of the whole."""
-        return Digest(self._whole.hexdigest())
-
-    def part_digests(self) -> tuple[Digest, ...]:
-        """Of all parts, the last one as far as it was hashed; () for an empty recording."""
-        count = part_count(self._hashed_bytes, self._part_size_bytes)
-        if count == 0:
-            return ()
-        parts = [self._first or self.digest(), *self._later]
-        if len(parts) < count:
-            parts.append(Digest(self._part.hexdigest()))
-        return tuple(parts)
 
 
 class _ReadBack:
@@ -122,6 +73,7 @@ class _ReadBack:
         staging: StagingArea,
         run_blocking: RunBlocking,
         progress: Progress,
+        known_parts: KnownParts | None,
         part_size_bytes: int,
         settings: CopySettings,
     ) -> None:
@@ -132,7 +84,9 @@ class _ReadBack:
         self._part_size_bytes = part_size_bytes
         self._settings = settings
         self._digests = PartDigests(part_size_bytes)
-        has_later_parts = staged.size_bytes > part_size_bytes
+        is_known = known_parts and (known_parts.whole, known_parts.part_size_bytes) == (staged.digest, part_size_bytes)
+        self._known_parts = known_parts if is_known else None
+        has_later_parts = staged.size_bytes > part_size_bytes and self._known_parts is None
         self._line = Line(
             f"verify-{staged.recording}",
             (self._digests.whole, self._digests.parts) if has_later_parts else (self._digests.whole,),
@@ -201,11 +155,12 @@ class _ReadBack:
         digest = self._digests.digest()
         if digest != self._staged.digest:
             raise self._mismatch(f"it has the SHA-256 {digest} instead of {self._staged.digest}")
+        parts = self._known_parts or self._digests.known_parts()
         return VerifiedRecording(
             staged=self._staged,
             method=self._file.method if self._file else ReadBackMethod.O_DIRECT,
             part_size_bytes=self._part_size_bytes,
-            part_digests=self._digests.part_digests(),
+            part_digests=parts.digests if parts else (),
         )
 
     def _mismatch(self, how: str) -> DigestMismatch:

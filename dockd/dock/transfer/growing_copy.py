@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from dockd.dock.disk import DIRECT_ALIGNMENT_BYTES, Disk
 from dockd.dock.transfer.line import Line
+from dockd.dock.transfer.part_digests import KnownParts, PartDigests
 from dockd.dock.transfer.patience import DiskFailed
 from dockd.dock.transfer.settings import CopySettings
 from dockd.dock.transfer.staged_file import StagedFile
@@ -31,22 +32,28 @@ SAMPLE_BYTES = 1024 * 1024
 
 
 class GrowingCopy:
-    """One partial file. Blocks put into `line` are hashed, then written, in the order given."""
+    """One partial file. Blocks put into `line` are hashed, whole and by parts, then written, in the order given."""
 
-    def __init__(self, disk: Disk, path: Path, settings: CopySettings, *, name: str) -> None:
+    def __init__(
+        self, disk: Disk, path: Path, settings: CopySettings, *, name: str, size_bytes: int, part_size_bytes: int
+    ) -> None:
         self._disk = disk
         self._path = path
         self._is_closed = False
         self._sync_error: OSError | None = None
         self._start_bytes = 0
-        self._sha256 = hashlib.sha256()
+        self._has_parts = size_bytes > part_size_bytes
+        self._part_size_bytes = part_size_bytes
+        self._digests = PartDigests(part_size_bytes)
         self._hashed: deque[_Hash] = deque()
-        self._reached: tuple[int, _Hash] = (0, self._sha256.copy())
+        self._reached: tuple[int, _Hash] = (0, self._digests.prefix())
         with _disk_calls():
             self._file = StagedFile(disk, path)
         self.line = Line(
             name,
-            (self._hash_block, self._write_block),
+            (self._hash_block, self._hash_part, self._write_block)
+            if self._has_parts
+            else (self._hash_block, self._write_block),
             buffer_count=settings.buffer_count,
             buffer_size_bytes=settings.buffer_size_bytes,
         )
@@ -69,7 +76,11 @@ class GrowingCopy:
 
     def digest(self) -> Digest:
         """SHA-256 of everything hashed so far."""
-        return Digest(self._sha256.hexdigest())
+        return self._digests.digest()
+
+    def known_parts(self) -> KnownParts | None:
+        """SHA-256 of the upload parts; None when a prefix was taken over, and for a recording of one part."""
+        return self._digests.known_parts() if self._has_parts else None
 
     def reached(self) -> tuple[int, Digest]:
         """How far the file is written (not yet durable), and the digest of that prefix."""
@@ -91,8 +102,8 @@ class GrowingCopy:
     def restart(self) -> None:
         """Begin at 0."""
         self._start_bytes = 0
-        self._sha256 = hashlib.sha256()
-        self._reached = (0, self._sha256.copy())
+        self._digests = PartDigests(self._part_size_bytes)
+        self._reached = (0, self._digests.prefix())
 
     def _takes_over(self, checkpoint: CopyCheckpoint) -> bool:
         end = checkpoint.offset_bytes
@@ -101,8 +112,8 @@ class GrowingCopy:
         sha256 = self._hash_prefix(end)
         if sha256 is None or sha256.hexdigest() != checkpoint.prefix_digest:
             return False
-        self._sha256 = sha256
-        self._reached = (end, sha256.copy())
+        self._digests = PartDigests(self._part_size_bytes, prefix=sha256)
+        self._reached = (end, self._digests.prefix())
         return True
 
     def _hash_prefix(self, end: int) -> _Hash | None:
@@ -143,9 +154,12 @@ class GrowingCopy:
             self._disk.close(descriptor)
         return bytes(content[:done])
 
-    def _hash_block(self, _offset: int, buffer: memoryview, length: int) -> None:
-        self._sha256.update(buffer[:length])
-        self._hashed.append(self._sha256.copy())
+    def _hash_block(self, offset: int, buffer: memoryview, length: int) -> None:
+        self._digests.whole(offset, buffer, length)
+        self._hashed.append(self._digests.prefix())
+
+    def _hash_part(self, offset: int, buffer: memoryview, length: int) -> None:
+        self._digests.parts(offset, buffer, length)
 
     def _write_block(self, offset: int, buffer: memoryview, length: int) -> None:
         sha256 = self._hashed.popleft()

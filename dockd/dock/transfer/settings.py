@@ -12,13 +12,13 @@ class CopySettings(Section):
     """The `[copying]` section."""
 
     buffer_size_bytes: int = Field(
-        default=512 * 1024,
+        default=384 * 1024,
         ge=DIRECT_ALIGNMENT_BYTES,
         le=4 * 1024 * 1024,
         description="Bytes read, hashed and written at a time; a multiple of 4096.",
     )
     buffer_count: int = Field(
-        default=6,
+        default=8,
         ge=2,
         le=16,
         description="Buffers in use per camera while it is copied or verified; memory is this times the size.",

@@ -12,11 +12,17 @@ from pathlib import Path
 import pytest
 
 from dockd.dock.disk import Disk
-from dockd.dock.stages.offload import CopyOrder, CopySettings, copy_recording
+from dockd.dock.stages.offload import CopiedRecording, CopyOrder, CopySettings, copy_recording
 from dockd.dock.staging import Staging, StagingConfig
 from dockd.dock.worker import CameraThread
 from dockd.model.ids import CameraId, SessionId
-from dockd.model.recording import CopyCheckpoint, SourceFile, StagedRecording, recording_id
+from dockd.model.recording import (
+    PART_SIZE_BYTES,
+    CopyCheckpoint,
+    SourceFile,
+    StagedRecording,
+    recording_id,
+)
 from tests.support.clock import ManualClock
 from tests.support.scripted_source import ScriptedCard
 
@@ -136,6 +142,9 @@ class CopyBench:
         self.progress_bytes += count
 
     async def copy(self) -> StagedRecording:
+        return (await self.copy_with_parts()).staged
+
+    async def copy_with_parts(self, *, part_size_bytes: int = PART_SIZE_BYTES) -> CopiedRecording:
         return await copy_recording(
             CopyOrder(self.recording, self.listed, self.session, self.checkpoint),
             storage=self.card,
@@ -145,6 +154,7 @@ class CopyBench:
             progress=self.progress,
             settings=self.settings,
             clock=self.clock,
+            part_size_bytes=part_size_bytes,
         )
 
     def redock(self) -> None:

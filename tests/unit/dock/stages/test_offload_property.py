@@ -15,6 +15,7 @@ from dockd.errors import DockdError
 
 KIB = 1024
 MAX_BYTES = 96 * KIB
+PART_BYTES = 10 * KIB
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ async def dock(bench, attempt: Attempt):
     disk.room_bytes = None if attempt.room is None else size_bytes * attempt.room // 1000
     disk.fail = {attempt.fail: [attempt.number, 0]} if attempt.fail else {}
     try:
-        staged = await bench.copy()
+        copied = await bench.copy_with_parts(part_size_bytes=PART_BYTES)
     except DockdError as error:
         event(error.code)
         return None
-    event("read whole" if staged.is_read_whole else "resumed")
-    return staged
+    event("read whole" if copied.staged.is_read_whole else "resumed")
+    return copied
 
 
 @given(
@@ -89,7 +90,7 @@ async def test_final_file_is_the_source_or_there_is_none(new_bench, size_bytes, 
     bench.settings = bench.settings.model_copy(update={"buffer_size_bytes": 4096})
     await bench.staging.open()
     bench.put(size_bytes, seed=content_seed)
-    staged = None
+    copied = None
     for attempt in [*attempts, Attempt()]:
         # A card can only have been reformatted while it was away: that is another session.
         if not attempt.is_same_session or attempt.is_reformatted:
@@ -97,14 +98,14 @@ async def test_final_file_is_the_source_or_there_is_none(new_bench, size_bytes, 
         if attempt.is_reformatted:
             # Other footage of the very same name, size and time, all of it different.
             bench.card.content = bytes(byte ^ 0xFF for byte in bench.card.content)
-        staged = await dock(bench, attempt)
-        if staged is not None:
+        copied = await dock(bench, attempt)
+        if copied is not None:
             break
         # The file at the final place, if a crash fell behind the rename, is vouched for by nobody.
         bench.staging = Staging(bench.config, disk=bench.disk)
         bench.disk.fail = {}
-    assert staged is not None, "an attempt without a fault must succeed"
-    source = bench.card.content
+    assert copied is not None, "an attempt without a fault must succeed"
+    staged, source = copied.staged, bench.card.content
     assert staged.digest == hashlib.sha256(source).hexdigest()
     assert bench.final.read_bytes() == source
     bench.disk.fail = {}
@@ -113,9 +114,12 @@ async def test_final_file_is_the_source_or_there_is_none(new_bench, size_bytes, 
         staging=bench.staging,
         run_blocking=bench.thread.run_blocking,
         progress=bench.progress,
-        part_size_bytes=10 * KIB,
+        known_parts=copied.parts,
+        part_size_bytes=PART_BYTES,
         settings=bench.settings,
     )
     assert verified.staged.digest == staged.digest
+    parts = [source[start : start + PART_BYTES] for start in range(0, size_bytes, PART_BYTES)]
+    assert list(verified.part_digests) == [hashlib.sha256(part).hexdigest() for part in parts]
     bench.thread.close()
     assert bench.card.opened == bench.card.closed

@@ -8,8 +8,9 @@ import hashlib
 
 import pytest
 
-from dockd.dock.stages.verify import PartDigests, read_back
-from dockd.errors import DigestMismatch, StagingSuspect
+from dockd.dock.stages.verify import read_back
+from dockd.dock.transfer.part_digests import KnownParts, PartDigests
+from dockd.errors import CameraGone, DigestMismatch, StagingSuspect
 from dockd.model.recording import ReadBackMethod, part_count
 
 KIB = 1024
@@ -51,6 +52,48 @@ async def test_recording_of_one_part_is_hashed_once(bench, monkeypatch):
     staged = await bench.copy()
     monkeypatch.setattr(PartDigests, "parts", lambda *_: pytest.fail("hashed a second time"))
     assert (await verify(bench, staged)).part_digests == (staged.digest,)
+
+
+@pytest.mark.parametrize("size_bytes", [PART + 1, 2 * PART, 5 * PART + 77])
+@pytest.mark.parametrize("part_size_bytes", [PART, 10_000])
+async def test_parts_hashed_while_copying_are_not_hashed_again(bench, monkeypatch, size_bytes, part_size_bytes):
+    content = bench.put(size_bytes)
+    copied = await bench.copy_with_parts(part_size_bytes=part_size_bytes)
+    monkeypatch.setattr(PartDigests, "parts", lambda *_: pytest.fail("hashed a second time"))
+    verified = await verify(bench, copied.staged, known_parts=copied.parts, part_size_bytes=part_size_bytes)
+    starts = range(0, size_bytes, part_size_bytes)
+    assert verified.part_digests == tuple(sha256(content[start : start + part_size_bytes]) for start in starts)
+
+
+@pytest.mark.parametrize("place", [0, PART + 5, 3 * PART])
+async def test_known_parts_vouch_for_nothing_that_the_disk_gives_back_otherwise(bench, place):
+    content = bytearray(bench.put(3 * PART + 1))
+    copied = await bench.copy_with_parts(part_size_bytes=PART)
+    content[place] ^= 1
+    bench.final.write_bytes(content)
+    with pytest.raises(DigestMismatch):
+        await verify(bench, copied.staged, known_parts=copied.parts)
+
+
+async def test_parts_of_another_size_or_of_other_bytes_are_hashed_afresh(bench):
+    content = bench.put(3 * PART + 1)
+    copied = await bench.copy_with_parts(part_size_bytes=10_000)
+    right = tuple(sha256(content[start : start + PART]) for start in range(0, len(content), PART))
+    assert (await verify(bench, copied.staged, known_parts=copied.parts)).part_digests == right
+    foreign = KnownParts(whole=sha256(b"other"), part_size_bytes=PART, digests=(sha256(b"x"),) * 4)
+    assert (await verify(bench, copied.staged, known_parts=foreign)).part_digests == right
+
+
+async def test_copy_that_goes_on_after_an_absence_knows_no_parts(bench):
+    bench.put(5 * PART + 77)
+    bench.card.faults.gone_at = 3 * PART
+    with pytest.raises(CameraGone):
+        await bench.copy_with_parts(part_size_bytes=PART)
+    assert bench.checkpoint is not None
+    bench.redock()
+    copied = await bench.copy_with_parts(part_size_bytes=PART)
+    assert (copied.parts, copied.staged.is_read_whole) == (None, False)
+    assert len((await verify(bench, copied.staged)).part_digests) == 6
 
 
 async def test_record_says_that_o_direct_passed_the_cache(bench):
