@@ -1,6 +1,6 @@
-"""Brings a database to the newest schema, for both kinds: the dock's journal and the centre's tables.
+"""Brings a database to a newer schema, for both kinds: the dock's journal and the centre's tables.
 
-Knows alembic and where the revisions lie; needs no `alembic.ini` and works from an installed package.
+`standing.bring_up_to_date` is the way here. Knows alembic; needs no `alembic.ini` and works from an installed package.
 Knows neither dockd nor what is in the tables. Revisions never change retention, holds or policies.
 """
 
@@ -9,41 +9,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, cast
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
-Kind: TypeAlias = Literal["dock", "central"]
-
-NAMING_CONVENTION = {
-    "ix": "ix_%(column_0_label)s",
-    "uq": "uq_%(table_name)s_%(column_0_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-"""For the `MetaData` of both kinds: SQLite's batch mode can only drop constraints that have a name."""
+from migrations.standing import FOLDER, Kind, refuse_newer
 
 _MIGRATION_LOCK = 0x646F636B64  # "dockd": the number of an advisory lock is anybody's choice
 
-_HERE = Path(__file__).resolve().parent
 _one_at_a_time = threading.Lock()
 _busy_thread: int | None = None
-
-
-class NewerSchema(Exception):
-    """The database stands at a revision that this version does not have: a newer dockd wrote it."""
-
-    def __init__(self, kind: Kind, revision: str) -> None:
-        super().__init__(f"the {kind} database stands at revision {revision!r}, which this version does not know")
-        self.kind = kind
-        self.revision = revision
 
 
 def upgrade(connection: Connection, kind: Kind, revision: str = "head") -> None:
@@ -57,32 +36,13 @@ def upgrade(connection: Connection, kind: Kind, revision: str = "head") -> None:
     """
     if connection.dialect.name == "postgresql":
         _alone_on_postgresql(connection)
-    _refuse_newer(connection, kind)
+    refuse_newer(connection, kind)
     if connection.dialect.name == "sqlite":
         _begin_on_sqlite(connection)
     with _alone():
         config = _config(kind)
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
-
-
-def current(connection: Connection) -> str | None:
-    """The revision the database stands at; None for an empty one."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def head(kind: Kind) -> str:
-    """The newest revision of `kind` that this version has."""
-    revision = ScriptDirectory.from_config(_config(kind)).get_current_head()
-    if revision is None:
-        raise LookupError(f"there are no migrations for {kind!r}")
-    return revision
-
-
-def revisions(kind: Kind) -> tuple[str, ...]:
-    """Every revision of `kind`, oldest first."""
-    walk = ScriptDirectory.from_config(_config(kind)).walk_revisions()
-    return tuple(reversed([script.revision for script in walk]))
 
 
 def differences(connection: Connection, metadata: MetaData) -> list[Any]:
@@ -93,16 +53,10 @@ def differences(connection: Connection, metadata: MetaData) -> list[Any]:
 def _config(kind: Kind) -> Config:
     config = Config()
     # Config interpolates `%`; a folder may hold one.
-    config.set_main_option("script_location", str(_HERE).replace("%", "%%"))
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
-    config.set_main_option("version_locations", str(_HERE / kind / "versions").replace("%", "%%"))
+    config.set_main_option("version_locations", str(FOLDER / kind / "versions").replace("%", "%%"))
     return config
-
-
-def _refuse_newer(connection: Connection, kind: Kind) -> None:
-    revision = current(connection)
-    if revision is not None and revision not in revisions(kind):
-        raise NewerSchema(kind, revision)
 
 
 def _begin_on_sqlite(connection: Connection) -> None:

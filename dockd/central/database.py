@@ -35,7 +35,7 @@ from dockd.central.postgres import DEFAULT_LIMITS, PostgresLimits
 from dockd.central.refusals import BUSY, STORE_FULL, STORE_SUSPECT
 from dockd.errors import CentreUnusable, DatabaseUnreachable
 from dockd.web.problems import Refusal
-from migrations.runner import NewerSchema, upgrade
+from migrations.standing import NewerSchema, bring_up_to_date
 
 _WRITES = "dockd_writes"
 _BUSY_MILLISECONDS = 20_000
@@ -167,7 +167,7 @@ class Database:
             with engine.execution_options(**{_WRITES: True}).begin() as connection:
                 if not self._is_sqlite:
                     postgres.check_promises(connection)
-                upgrade(connection, "central")
+                bring_up_to_date(connection, "central")
         except NewerSchema as error:
             raise CentreUnusable(
                 f"The centre's database was written by a newer dockd (revision {error.revision}).",

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from dockd.columns import DayText, UtcText
-from migrations.runner import NAMING_CONVENTION
+from migrations.naming import NAMING_CONVENTION
 
 LARGEST_INTEGER = 2**63 - 1
 """What a BIGINT column holds."""

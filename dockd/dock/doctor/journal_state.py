@@ -29,7 +29,7 @@ from dockd.dock.staged_files import StagedFiles
 from dockd.errors import ConfigInvalid, JournalCorrupt
 from dockd.model.facts import RecordedFact
 from dockd.model.ids import DockId
-from migrations import runner
+from migrations import standing
 
 _LEAST_FREE_BYTES = 256 * 1024 * 1024
 _CLOCK_TOLERANCE = timedelta(seconds=2)
@@ -176,13 +176,13 @@ def _look_into(examination: Examination, path: Path) -> Iterator[Finding]:
 
 def _judge(examination: Examination, path: Path, connection: Connection) -> Iterator[Finding]:
     integrity.check_structure(connection, path)
-    revision = runner.current(connection)
+    revision = standing.current(connection)
     if revision is None:
         raise JournalCorrupt(f"The file {path} holds no facts; it is not a journal or has lost its content.")
-    if revision not in runner.revisions("dock"):
+    if revision not in standing.revisions("dock"):
         yield JOURNAL_NEWER.found(f"It has schema {revision}, which this dockd does not know.")
         return
-    if revision != runner.head("dock"):
+    if revision != standing.head("dock"):
         yield JOURNAL_OLDER.found(f"It has schema {revision}.")
         return
     number, _head = integrity.check_tail(connection, DockId(examination.settings.dock.id))

@@ -25,7 +25,7 @@ from dockd.dock.journal.failures import DATABASE_ERRORS, journal_error
 from dockd.errors import JournalCorrupt, JournalNewer, JournalUnwritable
 from dockd.model.ids import Digest, DockId
 from dockd.rules.custody import LedgerBreak
-from migrations import runner
+from migrations import standing
 
 DATABASE_NAME = "journal.sqlite3"
 _NEW_SUFFIX = ".new"
@@ -56,7 +56,7 @@ def prepare(folder: Path, dock: DockId) -> tuple[int, Digest]:
         if not path.exists():
             _create(path)
         return _check_and_upgrade(path, dock)
-    except runner.NewerSchema as newer:
+    except standing.NewerSchema as newer:
         raise JournalNewer(f"The journal in {folder} was written by a newer dockd (schema {newer.revision}).") from None
     except DATABASE_ERRORS as error:
         raise journal_error(error) from error
@@ -71,7 +71,7 @@ def _create(path: Path) -> None:
     engine = _engine(new)
     try:
         with engine.begin() as connection:
-            runner.upgrade(connection, "dock")
+            standing.bring_up_to_date(connection, "dock")
     finally:
         engine.dispose()
     _sync(new)
@@ -88,7 +88,7 @@ def _check_and_upgrade(path: Path, dock: DockId) -> tuple[int, Digest]:
             if not inspect(connection).has_table("facts"):
                 raise JournalCorrupt(f"The file {path} holds no facts; it is not a journal or has lost its content.")
         with engine.begin() as connection:
-            runner.upgrade(connection, "dock")
+            standing.bring_up_to_date(connection, "dock")
         with engine.begin() as connection:
             head = integrity.check_tail(connection, dock)
             if not projection.is_current(connection):

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from dockd.columns import UtcText
-from migrations.runner import NAMING_CONVENTION
+from migrations.naming import NAMING_CONVENTION
 
 metadata = MetaData(naming_convention=NAMING_CONVENTION)
 

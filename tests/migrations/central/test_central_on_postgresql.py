@@ -17,7 +17,8 @@ from dockd.central.database import Database, sqlite_url
 from dockd.central.postgres import DRIVER
 from dockd.central.schema import METADATA
 from dockd.errors import CentreUnusable
-from migrations.runner import current, differences, head, revisions, upgrade
+from migrations.runner import differences, upgrade
+from migrations.standing import current, head, revisions
 from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgresql

@@ -21,7 +21,8 @@ from dockd.model.ids import Digest
 from dockd.model.moment import format_utc
 from dockd.model.recording import Receipt
 from dockd.rules.retention import Standing
-from migrations.runner import revisions, upgrade
+from migrations.runner import upgrade
+from migrations.standing import revisions
 from tests.support.clock import START, ManualClock
 from tests.support.retention_site import ON, open_retention_site
 

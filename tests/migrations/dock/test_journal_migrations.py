@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import setuptools
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, NullPool, create_engine, insert, inspect
 
 from dockd.dock.journal import DATABASE_NAME, Journal, tables
 from dockd.dock.journal.rows import fact_row
 from dockd.model.facts import Fact, RecordedFact, link
 from dockd.model.ids import GENESIS
-from migrations import runner
+from migrations import runner, standing
 from tests.support.clock import ManualClock
 from tests.support.journals import DOCK, SIGNER, ended, footage, intended, started, way_to_the_store, whole_way
 
@@ -43,8 +46,8 @@ def some_facts(clock: ManualClock) -> list[RecordedFact]:
 
 def test_first_revision_stays_the_first() -> None:
     # Journals in the field stand at it; a changed first revision would be no migration for them.
-    assert runner.revisions("dock")[0] == FIRST
-    assert runner.revisions("dock")[-1] == runner.head("dock")
+    assert standing.revisions("dock")[0] == FIRST
+    assert standing.revisions("dock")[-1] == standing.head("dock")
 
 
 def test_tables_in_code_are_those_that_the_migrations_make(engine: Engine) -> None:
@@ -60,11 +63,11 @@ async def test_facts_of_the_first_revision_survive_every_step(
     with engine.begin() as connection:
         runner.upgrade(connection, "dock", FIRST)
         connection.execute(insert(tables.facts), [fact_row(one) for one in chain])
-    for revision in runner.revisions("dock")[1:]:
+    for revision in standing.revisions("dock")[1:]:
         with engine.begin() as connection:
             runner.upgrade(connection, "dock", revision)
         with engine.connect() as connection:
-            assert runner.current(connection) == revision
+            assert standing.current(connection) == revision
     journal = await Journal.open(tmp_path, dock=DOCK, clock=clock)
     try:
         assert await journal.facts_after(0, 100) == tuple(chain)
@@ -85,6 +88,31 @@ def test_upgrade_of_a_current_journal_changes_nothing(engine: Engine, tmp_path: 
     assert (tmp_path / DATABASE_NAME).read_bytes() == before
 
 
+@pytest.mark.parametrize("kind", ["dock", "central"])
+def test_the_files_names_tell_the_revisions_as_alembic_finds_them(kind: standing.Kind) -> None:
+    walk = ScriptDirectory.from_config(runner._config(kind)).walk_revisions()
+    assert standing.revisions(kind) == tuple(reversed([script.revision for script in walk]))
+
+
+@pytest.mark.parametrize("kind", ["dock", "central"])
+def test_where_nothing_is_to_be_migrated_alembic_is_not_loaded(kind: standing.Kind, tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'one.sqlite3'}", poolclass=NullPool)
+    with engine.begin() as connection:
+        standing.bring_up_to_date(connection, kind)
+        assert standing.current(connection) == standing.head(kind)
+    script = f"""
+import sys
+import dockd.cli.run, dockd.cli.central
+from sqlalchemy import create_engine
+from migrations import standing
+with create_engine({str(engine.url)!r}).begin() as connection:
+    standing.bring_up_to_date(connection, {kind!r})
+assert "alembic" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_upgrade_that_is_cut_short_leaves_nothing(engine: Engine) -> None:
     with engine.connect() as connection:
         runner.upgrade(connection, "dock")
@@ -92,7 +120,7 @@ def test_upgrade_that_is_cut_short_leaves_nothing(engine: Engine) -> None:
         connection.rollback()
     with engine.connect() as connection:
         assert inspect(connection).get_table_names() == []
-        assert runner.current(connection) is None
+        assert standing.current(connection) is None
 
 
 def test_upgrades_in_many_threads_wait_for_each_other(tmp_path: Path) -> None:
@@ -100,10 +128,10 @@ def test_upgrades_in_many_threads_wait_for_each_other(tmp_path: Path) -> None:
         one = create_engine(f"sqlite:///{tmp_path / str(number)}.sqlite3", poolclass=NullPool)
         with one.begin() as connection:
             runner.upgrade(connection, "dock")
-            return runner.current(connection)
+            return standing.current(connection)
 
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(make, range(8))) == {runner.head("dock")}
+        assert set(pool.map(make, range(8))) == {standing.head("dock")}
 
 
 def test_schema_of_a_newer_version_is_refused_untouched(engine: Engine, tmp_path: Path) -> None:
@@ -111,8 +139,8 @@ def test_schema_of_a_newer_version_is_refused_untouched(engine: Engine, tmp_path
         runner.upgrade(connection, "dock")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     before = (tmp_path / DATABASE_NAME).read_bytes()
-    with engine.begin() as connection, pytest.raises(runner.NewerSchema) as refused:
-        runner.upgrade(connection, "dock")
+    with engine.begin() as connection, pytest.raises(standing.NewerSchema) as refused:
+        standing.bring_up_to_date(connection, "dock")
     assert (refused.value.kind, refused.value.revision) == ("dock", "9999")
     assert (tmp_path / DATABASE_NAME).read_bytes() == before
 
