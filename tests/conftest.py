@@ -20,6 +20,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from tests.support.clock import ManualClock
+from tests.support.made_centres import MadeCentres
 from tests.support.postgres import PostgresServer, postgres_server
 
 _SLOW_MACHINE = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -74,6 +75,12 @@ def postgres() -> Iterator[PostgresServer]:
     """A real PostgreSQL, started for the first test of this process that asks for it and ended after the last."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def made_centres(tmp_path_factory: pytest.TempPathFactory) -> MadeCentres:
+    """Centres set up once, to be copied."""
+    return MadeCentres(tmp_path_factory.mktemp("made-centres"))
 
 
 # --- nothing left behind --------------------------------------------------------------------------

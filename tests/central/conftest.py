@@ -15,28 +15,31 @@ import pytest_asyncio
 
 from dockd.central.app import ServedCentre, serving_centre
 from dockd.central.config import CentreConfig
-from dockd.central.opening import initialise_centre
 from tests.support.clock import ManualClock
 from tests.support.dock_voice import DockVoice
+from tests.support.made_centres import MadeCentres
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def where(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """The keys of the configuration that say where the database is."""
+def where(request: pytest.FixtureRequest, made_centres: MadeCentres) -> Iterator[dict[str, Any]]:
+    """The keys of the configuration that say where the database is. With `folder` it is that centre's, else empty."""
+    is_made = "folder" in request.fixturenames
     if request.param == "sqlite":
+        if is_made:
+            made_centres.on_sqlite()
         yield {}
         return
     server = request.getfixturevalue("postgres")
-    name = server.new_database()
+    name = made_centres.on_postgresql(server) if is_made else server.new_database()
     yield {"database_url": server.address(name)}
     server.drop_database(name)
 
 
-@pytest_asyncio.fixture
-async def folder(tmp_path: Path, where: dict[str, Any]) -> Path:
+@pytest.fixture
+def folder(tmp_path: Path, where: dict[str, Any], made_centres: MadeCentres) -> Path:
     """A centre's folder, set up."""
     folder = tmp_path / "centre"
-    await initialise_centre(folder, store="store-test", **where)
+    made_centres.copy_to(folder, "postgresql" if where else "sqlite")
     return folder
 
 

@@ -118,10 +118,10 @@ class PostgresServer:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def new_database(self) -> str:
-        """Make an empty database; returns its name."""
+    def new_database(self, *, like: str | None = None) -> str:
+        """Make a database, empty or a copy of one to which nobody is connected; returns its name."""
         name = f"centre_{next(self._names)}"
-        self.query(f"CREATE DATABASE {name}")
+        self.query(f"CREATE DATABASE {name}" + (f" TEMPLATE {like}" if like else ""))
         return name
 
     def drop_database(self, name: str) -> None:
