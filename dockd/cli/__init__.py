@@ -1,33 +1,22 @@
 """The command line: `dockd <verb>`.
 
-Knows the verbs and where each lives, and imports a verb's module only when it is asked for: `dockd --help`
-is quick, and a broken verb breaks only itself. Errors of ours become words and an exit status here.
+Knows the verbs and where each lives. Errors of ours become words and an exit status here.
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 import click
 
 from dockd import __version__
+from dockd.cli.verbs import Verb, Verbs
 from dockd.errors import DockdError
 
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells expect."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """Where a command is defined (`module:attribute`) and its one line of help."""
-
-    target: str
-    summary: str
 
 
 VERBS: dict[str, Verb] = {
@@ -49,39 +38,9 @@ VERBS: dict[str, Verb] = {
 }
 
 
-class _Verbs(click.Group):
-    """A group that knows its commands by name and imports one only to run it."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 # click's signature
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 # click's signature
-        verb = VERBS.get(cmd_name)
-        return _imported(verb) if verb else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 # click's signature
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"There is no command {args[0]!r}.{meant}")
-        return super().resolve_command(ctx, args)
-
-
-def _imported(verb: Verb) -> click.Command:
-    module_name, _, attribute = verb.target.partition(":")
-    command = getattr(importlib.import_module(module_name), attribute)
-    if not isinstance(command, click.Command):
-        raise TypeError(f"{verb.target} is not a command")
-    return command
-
-
-@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    cls=Verbs, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="dockd")
 def dockd() -> None:
     """Docking-station sync and charging service for body-worn video cameras."""

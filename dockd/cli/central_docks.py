@@ -1,8 +1,10 @@
-"""`dockd central invite` and `dockd central docks …`: who may come in, who is in, and putting someone out."""
+"""`dockd central invite`, `docks …` and `accept-key`: who may come in, who is in, and putting someone out."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -17,7 +19,7 @@ from dockd.central.opening import open_services
 from dockd.cli.operator import operator
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
-from dockd.config import load_central_config
+from dockd.config import CentralConfig, load_central_config
 from dockd.errors import BadRequest
 from dockd.model.ids import parse_id
 from dockd.wire.enrolment import InviteToken
@@ -26,6 +28,7 @@ _SPAN = re.compile(r"([1-9][0-9]{0,4})(m|h|d)")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _LONGEST = timedelta(days=30)
 _LONGEST_WORDS = 200
+_KEY_BYTES = 32
 
 R = TypeVar("R")
 
@@ -125,3 +128,33 @@ def _state_words(dock: EnrolledDock) -> str:
         return f"revoked {dock.revoked_at:%Y-%m-%d %H:%M} UTC: {dock.revoked_because}"
     state = "expired" if SystemClock().now() > dock.expires_at else "good until"
     return f"{state} {dock.expires_at:%Y-%m-%d %H:%M} UTC"
+
+
+@click.command("accept-key")
+@config_option
+@click.option("--dock", required=True, help="The dock that announces another signing key.")
+@click.option("--key", "public_key", required=True, help="Its new public key: Ed25519, 32 bytes in base64.")
+def accept_key(config_file: Path, dock: str, public_key: str) -> None:
+    """Allow a dock to go on with its chain under another key, once.
+
+    Only after someone has seen that the dock's own key was really lost: until then the centre refuses its
+    facts (`other-key`), so that nobody else can go on in its name.
+    """
+    parse_id(dock, "dock")
+    _check_key(public_key)
+    asyncio.run(_accept_key(load_central_config(config_file), dock, public_key))
+    click.echo(f"Dock {dock} may announce this key once.")
+
+
+async def _accept_key(config: CentralConfig, dock: str, public_key: str) -> None:
+    async with open_services(config.central, SystemClock(), store_config=config.store) as services:
+        await services.facts.allow_key(dock, public_key)
+
+
+def _check_key(public_key: str) -> None:
+    try:
+        size_bytes = len(base64.b64decode(public_key, validate=True))
+    except (binascii.Error, ValueError):
+        size_bytes = 0
+    if size_bytes != _KEY_BYTES:
+        raise BadRequest("The key is not 32 bytes in base64.")

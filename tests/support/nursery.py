@@ -23,7 +23,7 @@ from typing import Any
 
 _PRELOADED = (
     "dockd.cli.run",
-    "dockd.cli.central",
+    "dockd.cli.central_serve",
     "drivers.simulated",
     "drivers.massstorage",
     "migrations.runner",

@@ -102,7 +102,7 @@ def test_where_nothing_is_to_be_migrated_alembic_is_not_loaded(kind: standing.Ki
         assert standing.current(connection) == standing.head(kind)
     script = f"""
 import sys
-import dockd.cli.run, dockd.cli.central
+import dockd.cli.run, dockd.cli.central_serve
 from sqlalchemy import create_engine
 from migrations import standing
 with create_engine({str(engine.url)!r}).begin() as connection:

@@ -21,7 +21,7 @@ from dockd.errors import CentreUnusable
 _PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-import dockd.cli.central
+import dockd.cli.central_serve
 from dockd.central.app import serving_centre
 from dockd.central.opening import initialise_centre
 from dockd.central.claims import Claims

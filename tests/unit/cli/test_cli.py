@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ import click
 import pytest
 
 from dockd import __version__, cli
-from dockd.cli import VERBS, Verb, exit_status_of
+from dockd.cli import VERBS, exit_status_of
+from dockd.cli.central import CENTRAL_VERBS
+from dockd.cli.verbs import Verb
 from dockd.errors import JournalLocked, StagingBelowFloor
 
 HEAVY = ("aiohttp", "sqlalchemy", "pydantic", "rich", "cryptography", "pyudev", "alembic")
@@ -36,9 +39,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
-@pytest.mark.parametrize("name", VERBS)
-def test_every_verb_lives_where_the_table_says(name: str) -> None:
-    module, _, attribute = VERBS[name].target.partition(":")
+@pytest.mark.parametrize("verb", [*VERBS.values(), *CENTRAL_VERBS.values()], ids=lambda verb: verb.target)
+def test_every_verb_lives_where_the_table_says(verb: Verb) -> None:
+    module, _, attribute = verb.target.partition(":")
     spec = importlib.util.find_spec(module)
     assert spec is not None, module
     assert spec.origin is not None
@@ -48,6 +51,29 @@ def test_every_verb_lives_where_the_table_says(name: str) -> None:
 def test_a_mistyped_verb_is_shown_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_status_of(["stauts"]) == 2
     assert "Did you mean 'status'?" in capsys.readouterr().err
+    assert exit_status_of(["central", "invit"]) == 2
+    assert "Did you mean 'invite'?" in capsys.readouterr().err
+
+
+def test_help_of_the_centres_commands_imports_nothing_heavy_and_lists_them_all() -> None:
+    asked = (
+        "import sys; from dockd.cli import exit_status_of; exit_status_of(['central', '--help']);"
+        f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+    for name, verb in CENTRAL_VERBS.items():
+        assert re.search(rf"^  {name} +{re.escape(verb.summary[:30])}", done.stdout, re.MULTILINE), name
+
+
+def test_commands_for_an_administrator_of_the_centre_load_neither_pages_nor_api() -> None:
+    asked = (
+        "import sys, dockd.cli.central_docks, dockd.cli.central_import, dockd.cli.central_people;"
+        "import dockd.cli.central_retention, dockd.cli.central_setup;"
+        "print([name for name in sys.modules if name.startswith(('dockd.central.pages', 'dockd.central.api.routes'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
