@@ -146,7 +146,7 @@ async def test_footage_changed_while_away_under_the_same_name_size_and_time_is_n
         status = path.stat()
         content = bytearray(path.read_bytes())
         content[size - 100] ^= 0xFF  # beyond the checkpoint
-        content[2 * MIB + 77] ^= 0xFF  # before it, where no sample looks
+        content[MIB + 77] ^= 0xFF  # before it, between the samples: its first and its last MiB
         path.write_bytes(content)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         rig.oracle.expected.clear()
