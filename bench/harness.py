@@ -82,16 +82,6 @@ def measured_here(report: Callable[[Run], None]) -> Iterator[None]:
     report(Run(wall, cpu, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) * 1024))
 
 
-def in_turn(contenders: dict[str, Callable[[], Run]], rounds: int) -> dict[str, list[Run]]:
-    """Run all contenders once per round, every other round backwards, so that drift hits them alike."""
-    runs: dict[str, list[Run]] = {name: [] for name in contenders}
-    for number in range(rounds):
-        names = list(contenders) if number % 2 == 0 else list(reversed(contenders))
-        for name in names:
-            runs[name].append(contenders[name]())
-    return runs
-
-
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """The runs of one comparison: the two of a pair follow each other directly."""

@@ -30,13 +30,23 @@ def test_help_lists_every_verb_with_one_line(capsys: pytest.CaptureFixture[str])
         assert verb.summary[:40] in out
 
 
-def test_help_imports_nothing_heavy() -> None:
-    asked = (
-        "import sys; from dockd.cli import exit_status_of; exit_status_of(['--help']);"
+def printed(script: str) -> str:
+    """What a fresh interpreter prints."""
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+
+def help_without_anything_heavy(*verbs: str) -> str:
+    """The help of a command, asked for in a process that must load nothing heavy for it."""
+    out = printed(
+        f"import sys; from dockd.cli import exit_status_of; exit_status_of([*{verbs}, '--help']);"
         f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "heavy: []"
+    assert out.splitlines()[-1] == "heavy: []"
+    return out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    help_without_anything_heavy()
 
 
 @pytest.mark.parametrize("verb", [*VERBS.values(), *CENTRAL_VERBS.values()], ids=lambda verb: verb.target)
@@ -56,24 +66,18 @@ def test_a_mistyped_verb_is_shown_the_nearest(capsys: pytest.CaptureFixture[str]
 
 
 def test_help_of_the_centres_commands_imports_nothing_heavy_and_lists_them_all() -> None:
-    asked = (
-        "import sys; from dockd.cli import exit_status_of; exit_status_of(['central', '--help']);"
-        f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "heavy: []"
+    out = help_without_anything_heavy("central")
     for name, verb in CENTRAL_VERBS.items():
-        assert re.search(rf"^  {name} +{re.escape(verb.summary[:30])}", done.stdout, re.MULTILINE), name
+        assert re.search(rf"^  {name} +{re.escape(verb.summary[:30])}", out, re.MULTILINE), name
 
 
 def test_commands_for_an_administrator_of_the_centre_load_neither_pages_nor_api() -> None:
-    asked = (
+    out = printed(
         "import sys, dockd.cli.central_docks, dockd.cli.central_import, dockd.cli.central_people;"
         "import dockd.cli.central_retention, dockd.cli.central_setup;"
         "print([name for name in sys.modules if name.startswith(('dockd.central.pages', 'dockd.central.api.routes'))])"
     )
-    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert out.splitlines()[-1] == "[]"
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
