@@ -86,20 +86,24 @@ class Session:
         self._dice = random.Random(plan.seed)
         stored = [self._dice.randbytes(1024) for _ in range(_STORED_BEFORE)]
         self.fleet = Fleet(plan.force, site.pinned, self._dice, already_stored=stored)
-        self._network = Network(site.ports, site.tls)
-        self._replay = Replay(self.fleet, self._network, plan.mishaps, self._dice)
+        self._opened: tuple[Network, Replay] | None = None
 
     async def open(self) -> None:
-        """Connect every dock."""
-        await self._replay.connect()
+        """Connect every dock, enrolled where docks show certificates."""
+        network = Network(self._site.ports, await self._site.tls_of([dock.name for dock in self.fleet.docks]))
+        replay = Replay(self.fleet, network, self._plan.mishaps, self._dice)
+        self._opened = network, replay
+        await replay.connect()
 
     def close(self) -> None:
         """Hang up."""
-        self._replay.close()
+        if self._opened is not None:
+            self._opened[1].close()
 
     async def at(self, multiple: float) -> Measured:
-        """Prepare and replay. Raises Refused."""
+        """Prepare and replay, once open. Raises Refused."""
         plan, told = self._plan, self.fleet.told
+        network, replay = self._connected
         spread = arrivals_of_a_day if plan.is_whole_day else even_arrivals
         arrivals = spread(plan.force, multiple, plan.seconds, self._dice)
         before = told.dockings, told.facts
@@ -109,10 +113,10 @@ class Session:
         sayings = self.fleet.prepare(arrivals, docking_seconds=plan.docking_seconds, stored_share=plan.stored_share)
         sayings = sorted([*late, *sayings], key=lambda one: one.at_seconds)
         began = self._usage()
-        outcome = await self._replay.run(sayings, plan.seconds)
+        outcome = await replay.run(sayings, plan.seconds)
         ended = self._usage()
         cpu = {name: one.cpu_seconds - began[name].cpu_seconds for name, one in ended.items()}
-        trouble = self._network.trouble
+        trouble = network.trouble
         return Measured(
             multiple=multiple,
             dockings=told.dockings - before[0],
@@ -126,7 +130,14 @@ class Session:
 
     def judge(self) -> Judgement:
         """Ask the oracle."""
-        return judge(self._site.postgres, self._site.database, self.fleet, self._site.pinned, self._replay.receipts)
+        return judge(
+            self._site.postgres, self._site.database, self.fleet, self._site.pinned, self._connected[1].receipts
+        )
+
+    @property
+    def _connected(self) -> tuple[Network, Replay]:
+        assert self._opened is not None, "not open"
+        return self._opened
 
     def _usage(self) -> dict[str, Usage]:
         return {name: usage(roots) for name, roots in self._site.roots.items()}
@@ -255,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of each replay")
     parser.add_argument("--day", action="store_true", help="the shape of a whole day within --seconds, shifts and all")
     parser.add_argument("--stored-share", type=float, default=0.05, help="of recordings: the store has their bytes")
-    parser.add_argument("--front", choices=FRONTS, default="nginx", help="where TLS ends")
+    parser.add_argument("--front", choices=FRONTS, default="docks", help="where TLS ends")
     parser.add_argument(
         "--growth",
         type=int,

@@ -66,7 +66,9 @@ class Replay:
         self._dice = dice
         self._loop = asyncio.get_running_loop()
         ports = itertools.cycle(network.ports)
-        self._facts, self._footage, self._orders = ([Line(network, next(ports)) for _ in fleet.docks] for _ in range(3))
+        self._facts, self._footage, self._orders = (
+            [Line(network, number, next(ports)) for number in range(len(fleet.docks))] for _ in range(3)
+        )
         self._heartbeats = [
             request_bytes("PUT", f"/api/v1/docks/{dock.name}/status", dock.status().model_dump_json().encode())
             for dock in fleet.docks

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 _RECONNECT_SECONDS = 0.2
@@ -42,21 +42,33 @@ class Trouble:
 
 
 class Network:
-    """Where the centre is reached. Lines are spread over `ports`."""
+    """Where the centre is reached. Lines are spread over `ports`; `tls` is what each dock shows, or one for all.
 
-    def __init__(self, ports: list[int], tls: ssl.SSLContext | None) -> None:
+    Every dock has an address of its own, as docks have: what counts connections by address counts a dock's.
+    """
+
+    def __init__(self, ports: list[int], tls: Sequence[ssl.SSLContext]) -> None:
         self.ports = ports
-        self.tls = tls
+        self._tls = tls
         self.trouble = Trouble()
         self.connecting = asyncio.Semaphore(_CONNECTING_AT_ONCE)
         self.tasks: set[asyncio.Task[None]] = set()
+
+    def tls_of(self, dock: int) -> ssl.SSLContext | None:
+        """What this dock speaks TLS with; None where nobody does."""
+        return self._tls[dock % len(self._tls)] if self._tls else None
+
+    def address_of(self, dock: int) -> str:
+        """The dock's own, on loopback."""
+        return f"127.1.{dock // 250}.{dock % 250 + 1}"
 
 
 class Line(asyncio.Protocol):
     """One connection of one dock."""
 
-    def __init__(self, network: Network, port: int) -> None:
+    def __init__(self, network: Network, dock: int, port: int) -> None:
         self._network = network
+        self._dock = dock
         self._port = port
         self._queue: deque[Request] = deque()
         self._current: Request | None = None
@@ -79,12 +91,17 @@ class Line(asyncio.Protocol):
     async def connect(self) -> None:
         """Connect, again and again until it is possible."""
         loop = asyncio.get_running_loop()
+        tls, source = self._network.tls_of(self._dock), (self._network.address_of(self._dock), 0)
         while not self._is_closed:
             try:
                 async with self._network.connecting, asyncio.timeout(30):
-                    name = "localhost" if self._network.tls else None
                     await loop.create_connection(
-                        lambda: self, "127.0.0.1", self._port, ssl=self._network.tls, server_hostname=name
+                        lambda: self,
+                        "127.0.0.1",
+                        self._port,
+                        ssl=tls,
+                        server_hostname="localhost" if tls else None,
+                        local_addr=source,
                     )
             except (OSError, TimeoutError):
                 self._network.trouble.connect_failures += 1

@@ -44,8 +44,18 @@ _CHECKED_AT_ONCE = 32
 class FactIntake:
     """Where docks hand in their chains and say how they are."""
 
-    def __init__(self, database: Database, clock: Clock, *, pinned: PinnedStore | None = None) -> None:
-        """`pinned` is this centre as docks know it: with it receipts that a restore lost are taken back."""
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        pinned: PinnedStore | None = None,
+        status_spacing_seconds: float = _STATUS_SPACING_SECONDS,
+    ) -> None:
+        """`pinned` is this centre as docks know it: with it receipts that a restore lost are taken back.
+
+        Heartbeats are written at most once in `status_spacing_seconds`, those of that time together.
+        """
         self._database = database
         self._clock = clock
         self._pinned = pinned
@@ -59,7 +69,7 @@ class FactIntake:
             spacing_seconds=_FACTS_SPACING_SECONDS,
         )
         self._statuses: SharedCommits[DockStatus, bool] = SharedCommits(
-            self._note_statuses, key=lambda one: one.dock, at_once=1, spacing_seconds=_STATUS_SPACING_SECONDS
+            self._note_statuses, key=lambda one: one.dock, at_once=1, spacing_seconds=status_spacing_seconds
         )
 
     async def close(self) -> None:

@@ -79,7 +79,7 @@ class Force:
     def __init__(self, database: Database, clock: ManualClock) -> None:
         self.database = database
         self.clock = clock
-        self.intake = FactIntake(database, clock)
+        self.intake = FactIntake(database, clock, status_spacing_seconds=0)
 
     async def place(self, **sites: tuple[str, ...]) -> None:
         now = self.clock.now()

@@ -31,7 +31,7 @@ daemon off;
 {user}
 pid {folder}/nginx.pid;
 error_log {folder}/error.log notice;
-worker_processes 1;
+worker_processes {workers};
 worker_rlimit_nofile 65536;
 {docks}
 events {{ worker_connections 30000; }}
@@ -99,8 +99,12 @@ def running_nginx(
     *,
     docks: tuple[int, int] | None = None,
     pages_example: Path = PAGES_EXAMPLE,
+    workers: int = 1,
 ) -> Iterator[Nginx]:
-    """nginx before the two centres at these ports, and with `docks` before their ports for docks, until the end."""
+    """nginx before the two centres at these ports, and with `docks` before their ports for docks, until the end.
+
+    Open files are limited for each process, so many connections need more than one of the `workers`.
+    """
     folder.mkdir(exist_ok=True)
     port, docks_port = quiet_port(), quiet_port() if docks else None
     exchanged = (
@@ -117,7 +121,7 @@ def running_nginx(
     if docks is not None:
         (folder / "docks.conf").write_text(_docks_text(folder, docks, docks_port), encoding="utf-8")
         included = f"load_module {_STREAM_MODULE};\ninclude {folder}/docks.conf;"
-    around = _AROUND.format(folder=folder, user=_USER, docks=included)
+    around = _AROUND.format(folder=folder, user=_USER, workers=workers, docks=included)
     (folder / "nginx.conf").write_text(around, encoding="utf-8")
     with (folder / "stderr.log").open("wb") as said:
         process = subprocess.Popen(
