@@ -11,13 +11,14 @@ ask again: the same token with the same key gets the same certificate, and with 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from cryptography import x509
-from sqlalchemy import Row, Update, and_, func, select, update
+from sqlalchemy import Row, Select, Update, and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dockd.central.authority import Authority, dock_named_by, fingerprint_of, key_digest_of, parse_request, pem_of
@@ -37,6 +38,7 @@ from dockd.central.refusals import (
     TOKEN_UNKNOWN,
     TOKEN_USED,
 )
+from dockd.central.shared_looks import SharedLooks
 from dockd.central.tables import docks
 from dockd.clock import Clock
 from dockd.errors import NotFound
@@ -51,6 +53,30 @@ _log = structlog.get_logger(__name__)
 
 _SECRET_BYTES = 32
 _ENROLLED_ANEW = "the dock was enrolled anew"
+
+
+_STANDINGS: Select[Any] = select(
+    dock_certificates.c.fingerprint,
+    dock_certificates.c.dock,
+    dock_certificates.c.expires_at,
+    dock_certificates.c.revoked_at,
+    dock_certificates.c.revoked_because,
+).where(dock_certificates.c.fingerprint.in_(bindparam("fingerprints", expanding=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCertificate:
+    """What a certificate of our CA says of itself, read once for each connection."""
+
+    fingerprint: Digest
+    dock: DockId | None
+    """The dock that it names."""
+
+    @classmethod
+    def of(cls, der: bytes) -> ShownCertificate:
+        """Read it from its DER form, which TLS has looked at already. Raises ValueError."""
+        certificate = x509.load_der_x509_certificate(der)
+        return cls(fingerprint_of(certificate), dock_named_by(certificate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +108,7 @@ class Enrolment:
         self._pinned = pinned
         self._clock = clock
         self._certificate_lifetime = certificate_lifetime
+        self._standings: SharedLooks[Digest, Row[Any]] = SharedLooks(self._standing_of)
 
     @property
     def authority(self) -> Authority:
@@ -207,15 +234,13 @@ class Enrolment:
         _log.warning("dock_revoked", dock=dock, because=because, certificates=revoked)
         return revoked
 
-    async def dock_of(self, certificate: x509.Certificate) -> DockId:
+    async def dock_of(self, shown: ShownCertificate) -> DockId:
         """Which dock shows this certificate, now. The caller's TLS has proved that our CA signed it.
 
         Raises Refusal: `certificate-unknown`, `certificate-revoked`, `certificate-expired`, 503.
         """
-        is_it = dock_certificates.c.fingerprint == fingerprint_of(certificate)
-        async with self._database.looking() as connection:
-            row = (await connection.execute(select(dock_certificates).where(is_it))).one_or_none()
-        if row is None or row.dock != dock_named_by(certificate):
+        row = await self._standings.ask(shown.fingerprint)
+        if row is None or row.dock != shown.dock:
             raise Refusal(
                 CERTIFICATE_UNKNOWN,
                 "This certificate is not on record at the centre (restored from an old copy?). "
@@ -257,6 +282,11 @@ class Enrolment:
         )
 
     # --- inside -------------------------------------------------------------------------------
+
+    async def _standing_of(self, fingerprints: Sequence[Digest]) -> Mapping[Digest, Row[Any]]:
+        async with self._database.looking() as connection:
+            rows = await connection.execute(_STANDINGS, {"fingerprints": list(fingerprints)})
+            return {Digest(row.fingerprint): row for row in rows}
 
     async def _again(
         self, connection: AsyncConnection, token: Row[tuple[object, ...]], dock: str, key_digest: str

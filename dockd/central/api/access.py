@@ -17,11 +17,9 @@ from collections.abc import Iterable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from cryptography import x509
 
 from dockd.central.acting import calling_dock, note_dock
 from dockd.central.api.route import Access, Route
-from dockd.central.authority import fingerprint_of
 from dockd.central.refusals import (
     CERTIFICATE_KINDS,
     CERTIFICATE_REQUIRED,
@@ -123,17 +121,14 @@ async def _check_own(request: web.Request, services: Services, access: Access) -
 
 async def _caller(request: web.Request, services: Services) -> DockId:
     transport = request.transport
-    tls = transport.get_extra_info("ssl_object") if transport is not None else None
-    shown = tls.getpeercert(binary_form=True) if tls is not None else None
-    if not shown:
+    shown = services.connections.certificate_of(transport) if transport is not None else None
+    if transport is None or shown is None:
         raise Refusal(
             CERTIFICATE_REQUIRED,
             "This dock showed no certificate. Ask the centre's staff for a token and run `dockd enrol TOKEN` on it.",
         )
-    certificate = x509.load_der_x509_certificate(shown)
-    dock = await services.enrolment.dock_of(certificate)
-    if transport is not None:
-        services.connections.note(transport, fingerprint_of(certificate))
+    dock = await services.enrolment.dock_of(shown)
+    services.connections.note(transport, shown.fingerprint)
     return dock
 
 

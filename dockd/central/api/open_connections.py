@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from dockd.central.enrolment import Enrolment
+from dockd.central.enrolment import Enrolment, ShownCertificate
 from dockd.clock import Clock
 from dockd.model.ids import Digest
 from dockd.web.problems import Refusal
@@ -28,7 +28,22 @@ class OpenConnections:
     def __init__(self, enrolment: Enrolment, clock: Clock) -> None:
         self._enrolment = enrolment
         self._clock = clock
+        self._read: WeakKeyDictionary[asyncio.Transport, ShownCertificate] = WeakKeyDictionary()
         self._shown: WeakKeyDictionary[asyncio.Transport, Digest] = WeakKeyDictionary()
+
+    def certificate_of(self, transport: asyncio.Transport) -> ShownCertificate | None:
+        """What the other side of this connection showed when it was made; None for nothing.
+
+        Read once for each connection: TLS lets nobody show another one later (we never ask again).
+        """
+        shown = self._read.get(transport)
+        if shown is None:
+            tls = transport.get_extra_info("ssl_object")
+            der = tls.getpeercert(binary_form=True) if tls is not None else None
+            if not der:
+                return None
+            shown = self._read[transport] = ShownCertificate.of(der)
+        return shown
 
     def note(self, transport: asyncio.Transport, fingerprint: Digest) -> None:
         """This connection showed that certificate, which was good."""
