@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import resource
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import structlog
 
 from bench.force.day import Force, Mishaps, arrivals_of_a_day, even_arrivals
 from bench.force.docks import Fleet
@@ -279,6 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--folder", type=Path, default=Path("/dev/shm"), help="where footage is put: a force's store is on other disks"
     )
     given = parser.parse_args(arguments)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # enrolling tells of each
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # three connections for each dock, and the centres' side
     plan = Plan(Force(given.cameras), seconds=given.seconds, is_whole_day=given.day, stored_share=given.stored_share)
