@@ -16,9 +16,13 @@ from typing import Any
 
 from sqlalchemy import Row, and_, insert, select
 
+from dockd.central.centre_facts import CentreFacts
 from dockd.central.database import Database
 from dockd.central.stores.s3.signing import Place
 from dockd.central.tables import store_canaries
+from dockd.clock import Clock
+from dockd.model.canonical import Json
+from dockd.model.moment import format_utc
 
 FRESH_FOR = timedelta(hours=26)
 """A day and a little: a report that is older vouches for nothing."""
@@ -101,8 +105,9 @@ class KeptReport:
 class CanaryRecords:
     """The reports of one bucket, all of them, for good. Every method raises Refusal (503, 507)."""
 
-    def __init__(self, database: Database, place: Place) -> None:
+    def __init__(self, database: Database, place: Place, clock: Clock) -> None:
         self._database = database
+        self._facts = CentreFacts(database, clock)
         self._place = place
         self.bucket = place.bucket
         self._is_mine = and_(store_canaries.c.endpoint == place.endpoint, store_canaries.c.bucket == place.bucket)
@@ -127,7 +132,7 @@ class CanaryRecords:
         return report is not None and report.is_trusted and report.is_fresh(now)
 
     async def keep(self, report: CanaryReport) -> None:
-        """Keep it beside all that were kept before."""
+        """Keep it beside all that were kept before; that the store was tried, and with what result, is a fact."""
         findings = {check.name: {"is_good": one.is_good, "said": one.said} for check, one in report.findings.items()}
         row = {
             "endpoint": self._place.endpoint,
@@ -139,6 +144,19 @@ class CanaryRecords:
         }
         async with self._database.writing() as connection:
             await connection.execute(insert(store_canaries).values(row))
+            await self._facts.add_in(connection, kind="StoreTried", actor="dockd", about=self._about(report))
+
+    def _about(self, report: CanaryReport) -> dict[str, Json]:
+        """What the fact says. The store's own words are left out: they may be anything, and prove nothing."""
+        does: dict[str, Json] = {check.name: one.is_good for check, one in report.findings.items()}
+        return {
+            "endpoint": self._place.endpoint,
+            "bucket": self._place.bucket,
+            "checked_at": format_utc(report.checked_at),
+            "does": does,
+            "is_trusted": report.is_trusted,
+            "worse": [check.name for check in report.worse],
+        }
 
 
 def _report(row: Row[Any]) -> CanaryReport:

@@ -64,7 +64,7 @@ async def _site(folder: Path, store: StoreConfig) -> AsyncIterator[Site]:
     async with TestClient(TestServer(app)) as client:
         database = Database(sqlite_url(folder / DATABASE_FILE))
         await database.open()
-        records = CanaryRecords(database, store.place) if store.kind == "s3" else None
+        records = CanaryRecords(database, store.place, SystemClock()) if store.kind == "s3" else None
         yield Site(client, records, VerifierQueue(database, LongAgo(), "footage"))
         await database.close()
 

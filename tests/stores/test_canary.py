@@ -46,6 +46,6 @@ async def test_swift_refuses_every_wrong_digest_and_is_not_read_back(
         assert not report.findings[Check.OBJECT_LOCK].is_good
         stored = await site.keep(b"nobody reads this back")
         assert (await site.get(stored.object_key))[1] == b"nobody reads this back"
-        records = CanaryRecords(site.database, configured(swift, bucket_name).place)
+        records = CanaryRecords(site.database, configured(swift, bucket_name).place, site.clock)
         assert await records.is_trusted(site.clock.now())
         assert not await records.is_trusted(site.clock.now() + FRESH_FOR + timedelta(seconds=1))

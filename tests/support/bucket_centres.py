@@ -104,7 +104,7 @@ async def open_bucket_centre(
             asyncio.create_task(Verifier(bucket, queue, work_to_do, number).run()) for number in range(verifiers)
         ]
         try:
-            yield BucketCentre(database, claims, store, CanaryRecords(database, bucket.place))
+            yield BucketCentre(database, claims, store, CanaryRecords(database, bucket.place, clock))
         finally:
             for task in working:
                 task.cancel()

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from dockd.central.canary import FRESH_FOR, NEEDED_FOR_TRUST, CanaryRecords, CanaryReport, Check, Finding
+from dockd.central.centre_facts import CentreFacts
 from dockd.central.database import Database, sqlite_url
 from dockd.central.store_checks import LATE_AFTER, BucketRecords, store_checks
 from dockd.central.stores import UploadPlan
@@ -39,8 +40,8 @@ def bucket(clock: ManualClock) -> MemoryBucket:
 
 
 @pytest.fixture
-def records(database: Database, bucket: MemoryBucket) -> CanaryRecords:
-    return CanaryRecords(database, bucket.place)
+def records(database: Database, bucket: MemoryBucket, clock: ManualClock) -> CanaryRecords:
+    return CanaryRecords(database, bucket.place, clock)
 
 
 def report(clock: ManualClock, *bad: Check) -> CanaryReport:
@@ -78,10 +79,25 @@ async def test_every_result_is_kept_and_found_newest_first(records: CanaryRecord
 async def test_results_of_another_bucket_are_not_ours(
     database: Database, records: CanaryRecords, clock: ManualClock
 ) -> None:
-    other = CanaryRecords(database, replace(MemoryBucket(clock).place, bucket="another"))
+    other = CanaryRecords(database, replace(MemoryBucket(clock).place, bucket="another"), clock)
     await other.keep(report(clock))
     assert await records.latest() is None
     assert not await records.is_trusted(clock.now())
+
+
+async def test_every_result_is_a_fact_of_the_centre(
+    database: Database, records: CanaryRecords, bucket: MemoryBucket, clock: ManualClock
+) -> None:
+    await keep(records, report(clock))
+    clock.advance(86_400)
+    await keep(records, report(clock, Check.WRONG_MD5))
+    first, second = await CentreFacts(database, clock).read(limit=10, kind="StoreTried")
+    assert (first.actor, first.about["bucket"], first.about["is_trusted"]) == ("dockd", bucket.place.bucket, True)
+    assert first.about["does"] == {check.name: True for check in Check}
+    assert (second.about["is_trusted"], second.about["worse"]) == (False, ["WRONG_MD5"])
+    assert second.about["does"] == {check.name: check is not Check.WRONG_MD5 for check in Check}
+    assert second.is_whole
+    assert second.previous == first.hash
 
 
 async def test_words_say_whether_recordings_are_read_back_and_why(

@@ -37,7 +37,7 @@ class BucketService:
         self._clock = clock
         self._work_to_do = asyncio.Event()
         self._queue = VerifierQueue(database, clock, config.place.bucket)
-        self.records = BucketRecords(CanaryRecords(database, config.place), self._queue)
+        self.records = BucketRecords(CanaryRecords(database, config.place, clock), self._queue)
         self._bucket = Bucket(config)
         self.store = S3Store(self._bucket, database=database, clock=clock, work_to_do=self._work_to_do)
         self.canary = Canary(self._bucket, self.records.canaries, clock)

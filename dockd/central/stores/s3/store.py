@@ -53,7 +53,7 @@ class S3Store:
             self._uploads,
             self._retention,
             queue=self._queue,
-            canaries=CanaryRecords(database, bucket.place),
+            canaries=CanaryRecords(database, bucket.place, clock),
             clock=clock,
             work_to_do=work_to_do,
         )
