@@ -13,7 +13,7 @@ STAMPS := $(VENV)/.stamps
 DEMO ?=
 TESTS ?= tests
 WORKERS ?= 3
-GUESTS ?= 2
+GUESTS ?= 4
 CHECKED := dockd drivers migrations tests bench docs deploy
 LINTS := lint-format lint-code lint-types lint-imports lint-docs
 
@@ -35,8 +35,8 @@ test: debian-packages $(STAMPS)/dev ## Everything but the laboratory: what `chec
 	$(BIN)/pytest $(TESTS) -m 'not lab' -n $(WORKERS) --dist worksteal --durations=15 --durations-min=1
 
 .PHONY: lab
-lab: debian-packages $(STAMPS)/dev ## Only the laboratory: real USB and power cuts in virtual machines (GUESTS=2 at a time)
-	$(BIN)/pytest tests/lab -n $(GUESTS) --dist worksteal --durations=0 --durations-min=1
+lab: debian-packages $(STAMPS)/dev ## Only the laboratory: real USB and power cuts in virtual machines (GUESTS=4 at a time)
+	$(BIN)/pytest tests/lab -n $(GUESTS) --dist load --maxschedchunk=1 --durations=0 --durations-min=1
 
 .PHONY: bench
 bench: $(STAMPS)/dev ## Measure speed and memory; prints a table and writes bench/results/

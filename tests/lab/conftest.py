@@ -19,10 +19,11 @@ _SCENES = pytest.StashKey[Scene]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs the lab."""
+    """Everything here needs the lab. What takes long begins first: nobody is left alone with it at the end."""
     for item in items:
         if _HERE in item.path.parents:
             item.add_marker(pytest.mark.lab)
+    items.sort(key=lambda item: item.get_closest_marker("takes_long") is None)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,8 @@ HUBS = 3
 PORTS_PER_HUB = 8
 _START_SECONDS = 20.0
 _ACCELERATORS = {"tcg": "tcg,thread=multi,tb-size=512", "kvm": "kvm"}
+# In software, a guest that knows fewer wide instructions is quicker: it starts in 17 s instead of 22 s with `max`.
+_PROCESSORS = {"tcg": "Nehalem", "kvm": "max"}
 
 
 class MachineEnded(AssertionError):
@@ -270,7 +272,8 @@ def command_line(hardware: Hardware) -> list[str]:
     forwards = "".join(f",hostfwd=tcp:127.0.0.1:{outside}-:{inside}" for outside, inside in hardware.forwards)
     command = [
         *(PROGRAM, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-machine", "pc", "-accel", _ACCELERATORS[hardware.accelerator], "-cpu", "max", "-smp", "1", "-m", "768"),
+        *("-machine", "pc", "-accel", _ACCELERATORS[hardware.accelerator]),
+        *("-cpu", _PROCESSORS[hardware.accelerator], "-smp", "1", "-m", "768"),
         *("-kernel", str(image.kernel), "-initrd", str(image.initial_ramdisk)),
         *(
             "-append",

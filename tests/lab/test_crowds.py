@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.lab.lab import Scene
 from tests.lab.machine import PORTS_PER_HUB
 
 
+@pytest.mark.takes_long
 def test_sixteen_cameras_docked_within_one_second_all_end_ready_and_empty(scene: Scene) -> None:
     guest = scene.start_guest()
     cameras = [scene.camera(f"BWC{number:04}", count=1, size_bytes=400_000) for number in range(1, 17)]

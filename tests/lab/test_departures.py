@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.lab.bay import Bay
 from tests.lab.camera_image import CameraImage
 from tests.lab.centre import pinned_store
@@ -18,6 +20,7 @@ _AT_ONCE = 5
 _STANDSTILL_SECONDS = 0.4
 
 
+@pytest.mark.takes_long
 def test_a_cable_pulled_at_twenty_random_offsets_loses_nothing(scene: Scene) -> None:
     guest = scene.start_guest()
     cameras = [scene.camera(f"BWC{number:04}", count=1, size_bytes=_SIZE_BYTES) for number in range(1, 21)]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.lab.guest import Guest
 from tests.lab.lab import Scene
 
 
+@pytest.mark.takes_long
 def test_an_upgrade_with_a_camera_half_copied_goes_on_afterwards(scene: Scene) -> None:
     guest = scene.start_guest()
     camera = scene.camera("BWC0001", count=2, size_bytes=4_000_000)
@@ -56,6 +59,7 @@ def _state_files(guest: Guest) -> str:
     return guest.shell("find /var/lib/dockd -type f -exec sha256sum '{}' + | sort -k 2")
 
 
+@pytest.mark.takes_long
 def test_a_host_that_has_never_seen_a_usb_disk_takes_its_first_camera(scene: Scene) -> None:
     guest = scene.start_guest(is_power_cut_planned=True)
     guest.cut_power()

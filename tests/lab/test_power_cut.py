@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.lab.bay import Bay
 from tests.lab.guest import Guest
 from tests.lab.lab import Scene
@@ -29,6 +31,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.takes_long
 def test_power_cut_while_copying(scene: Scene) -> None:
     guest = scene.start_guest(is_power_cut_planned=True)
     camera = scene.camera("BWC0001", count=2, size_bytes=3_000_000)
@@ -47,6 +50,7 @@ def test_power_cut_while_copying(scene: Scene) -> None:
     assert len(resumed) == 2
 
 
+@pytest.mark.takes_long
 def test_power_cut_while_reading_back(scene: Scene) -> None:
     guest = scene.start_guest(is_power_cut_planned=True)
     camera = scene.camera("BWC0001", count=2, size_bytes=2_000_000)
@@ -63,6 +67,7 @@ def test_power_cut_while_reading_back(scene: Scene) -> None:
     _finish(scene, guest, "5")
 
 
+@pytest.mark.takes_long
 def test_power_cut_between_the_rename_of_a_copy_and_its_row_in_the_journal(scene: Scene) -> None:
     guest = scene.start_guest(is_power_cut_planned=True)
     camera = scene.camera("BWC0001", count=1, size_bytes=900_000)
@@ -88,6 +93,7 @@ def test_power_cut_between_the_rename_of_a_copy_and_its_row_in_the_journal(scene
     _finish(scene, guest, "5")
 
 
+@pytest.mark.takes_long
 def test_power_cut_while_erasing(scene: Scene) -> None:
     guest = scene.start_guest(is_power_cut_planned=True)
     camera = scene.camera("BWC0001", count=8, size_bytes=300_000)
