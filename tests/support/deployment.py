@@ -5,9 +5,11 @@ The page's blocks, the units' commands and nginx's examples are used as they are
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shlex
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import aiohttp
 
+from dockd.dock.centre_tls import context_trusting
 from dockd.rules.receipts import PinnedStore
 from tests.support.certificates import TlsFiles, make_tls
 from tests.support.enrolled_town import EnrolledTown
@@ -59,7 +62,10 @@ class Deployment:
     running: dict[str, Daemon] = field(default_factory=dict)
 
     async def start(self, *names: str) -> None:
-        """Start these services with the command line of their units, and wait until they say that they are ready."""
+        """Start these services with the command line of their units, and wait until they say that they are ready.
+
+        And until docks are let through: nginx looks away for 5 s (`fail_timeout`) from centres that it found away.
+        """
         for name in names or tuple(_UNITS):
             unit, instance, ready = _UNITS[name]
             words = shlex.split(self.guide.here(_command_of(unit).replace("%i", instance)))
@@ -67,6 +73,8 @@ class Deployment:
             daemon = await self.launcher.launch("dockd", *words[1:], log=self.folder / f"{name}.log")
             self.running[name] = daemon
             await _is_ready(name, daemon, ready)
+        context = context_trusting((self.folder / "centre" / "ca.pem").read_text("ascii"))
+        await until(lambda: _is_let_through(self.nginx.docks_port, context), lambda: "nginx to let docks through", 30.0)
 
     async def stop(self) -> None:
         """Stop every service that runs, as systemd would."""
@@ -95,6 +103,16 @@ class Deployment:
         headers = {"Authorization": f"Bearer {self.token}"} if is_signed_in else {}
         connector = aiohttp.TCPConnector(ssl=self.tls.client_context())
         return aiohttp.ClientSession(connector=connector, headers=headers)
+
+
+async def _is_let_through(port: int | None, context: ssl.SSLContext) -> bool:
+    """Whether a centre answers at nginx's port for docks; who asks shows no certificate and says nothing."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
 
 
 async def _is_ready(name: str, daemon: Daemon, ready: str) -> None:
