@@ -83,30 +83,32 @@ class Measured:
 class Session:
     """One site and its fleet, replayed at one multiple after the other; its chains go on."""
 
-    def __init__(self, site: Site, plan: Plan) -> None:
+    def __init__(self, site: Site, plan: Plan, fleet: Fleet, network: Network, dice: random.Random) -> None:
         self._site = site
         self._plan = plan
-        self._dice = random.Random(plan.seed)
-        stored = [self._dice.randbytes(1024) for _ in range(_STORED_BEFORE)]
-        self.fleet = Fleet(plan.force, site.pinned, self._dice, already_stored=stored)
-        self._opened: tuple[Network, Replay] | None = None
+        self._dice = dice
+        self._network = network
+        self._replay = Replay(fleet, network, plan.mishaps, dice)
+        self.fleet = fleet
 
-    async def open(self) -> None:
-        """Connect every dock, enrolled where docks show certificates."""
-        network = Network(self._site.ports, await self._site.tls_of([dock.name for dock in self.fleet.docks]))
-        replay = Replay(self.fleet, network, self._plan.mishaps, self._dice)
-        self._opened = network, replay
-        await replay.connect()
+    @classmethod
+    async def connected(cls, site: Site, plan: Plan) -> Session:
+        """With every dock connected, and enrolled where docks show certificates."""
+        dice = random.Random(plan.seed)
+        stored = [dice.randbytes(1024) for _ in range(_STORED_BEFORE)]
+        fleet = Fleet(plan.force, site.pinned, dice, already_stored=stored)
+        network = Network(site.ports, await site.tls_of([dock.name for dock in fleet.docks]))
+        session = cls(site, plan, fleet, network, dice)
+        await session._replay.connect()
+        return session
 
     def close(self) -> None:
         """Hang up."""
-        if self._opened is not None:
-            self._opened[1].close()
+        self._replay.close()
 
     async def at(self, multiple: float) -> Measured:
-        """Prepare and replay, once open. Raises Refused."""
+        """Prepare and replay. Raises Refused."""
         plan, told = self._plan, self.fleet.told
-        network, replay = self._connected
         spread = arrivals_of_a_day if plan.is_whole_day else even_arrivals
         arrivals = spread(plan.force, multiple, plan.seconds, self._dice)
         before = told.dockings, told.facts
@@ -116,10 +118,10 @@ class Session:
         sayings = self.fleet.prepare(arrivals, docking_seconds=plan.docking_seconds, stored_share=plan.stored_share)
         sayings = sorted([*late, *sayings], key=lambda one: one.at_seconds)
         began = self._usage()
-        outcome = await replay.run(sayings, plan.seconds)
+        outcome = await self._replay.run(sayings, plan.seconds)
         ended = self._usage()
         cpu = {name: one.cpu_seconds - began[name].cpu_seconds for name, one in ended.items()}
-        trouble = network.trouble
+        trouble = self._network.trouble
         return Measured(
             multiple=multiple,
             dockings=told.dockings - before[0],
@@ -133,14 +135,7 @@ class Session:
 
     def judge(self) -> Judgement:
         """Ask the oracle."""
-        return judge(
-            self._site.postgres, self._site.database, self.fleet, self._site.pinned, self._connected[1].receipts
-        )
-
-    @property
-    def _connected(self) -> tuple[Network, Replay]:
-        assert self._opened is not None, "not open"
-        return self._opened
+        return judge(self._site.postgres, self._site.database, self.fleet, self._site.pinned, self._replay.receipts)
 
     def _usage(self) -> dict[str, Usage]:
         return {name: usage(roots) for name, roots in self._site.roots.items()}
@@ -156,9 +151,8 @@ async def measure(
     site: Site, plan: Plan, multiples: Sequence[float], *, is_search: bool
 ) -> tuple[Measurement, Session]:
     """Replay at each multiple; with `is_search` only as long as they are sustained. The oracle judges all of it."""
-    session = Session(site, plan)
+    session = await Session.connected(site, plan)
     measured: list[Measured] = []
-    await session.open()
     try:
         for multiple in multiples:
             measured.append(await session.at(multiple))

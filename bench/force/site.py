@@ -59,9 +59,9 @@ class Site:
     centres: list[subprocess.Popen[bytes]]
     ports: list[int]
     """Where docks connect."""
-    docks_url: str | None
+    docks_url: str | None = None
     """The same as the centre names it, where docks show certificates."""
-    tls: TlsFiles | None
+    tls: TlsFiles | None = None
     """Of nginx, where TLS ends there."""
     roots: dict[str, list[int]] = field(default_factory=dict)
     """Process ids by what they are: of each, all processes below count too."""
@@ -89,7 +89,7 @@ def running_site(folder: Path | None, *, front: str, centres: int = 2) -> Iterat
         pinned = asyncio.run(initialise_centre(home, database_url=postgres.address(database)))
         tls = make_tls(work / "tls")
         ports, docks_ports = ([quiet_port() for _ in range(centres)] for _ in range(2))
-        site = Site(work, postgres, database, pinned, home, [], ports, None, None)
+        site = Site(work, postgres, database, pinned, home, [], ports)
         if front != "none":
             between = running_nginx(
                 work / "nginx",

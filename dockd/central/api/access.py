@@ -128,7 +128,7 @@ async def _caller(request: web.Request, services: Services) -> DockId:
             "This dock showed no certificate. Ask the centre's staff for a token and run `dockd enrol TOKEN` on it.",
         )
     dock = await services.enrolment.dock_of(shown)
-    services.connections.note(transport, shown.fingerprint)
+    services.connections.note(transport)
     return dock
 
 

@@ -8,13 +8,12 @@ Knows connections and fingerprints of certificates; must not know what is asked 
 from __future__ import annotations
 
 import asyncio
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import structlog
 
 from dockd.central.enrolment import Enrolment, ShownCertificate
 from dockd.clock import Clock
-from dockd.model.ids import Digest
 from dockd.web.problems import Refusal
 
 _log = structlog.get_logger(__name__)
@@ -29,7 +28,7 @@ class OpenConnections:
         self._enrolment = enrolment
         self._clock = clock
         self._read: WeakKeyDictionary[asyncio.Transport, ShownCertificate] = WeakKeyDictionary()
-        self._shown: WeakKeyDictionary[asyncio.Transport, Digest] = WeakKeyDictionary()
+        self._good: WeakSet[asyncio.Transport] = WeakSet()
 
     def certificate_of(self, transport: asyncio.Transport) -> ShownCertificate | None:
         """What the other side of this connection showed when it was made; None for nothing.
@@ -45,23 +44,24 @@ class OpenConnections:
             shown = self._read[transport] = ShownCertificate.of(der)
         return shown
 
-    def note(self, transport: asyncio.Transport, fingerprint: Digest) -> None:
-        """This connection showed that certificate, which was good."""
-        self._shown[transport] = fingerprint
+    def note(self, transport: asyncio.Transport) -> None:
+        """The certificate of this connection, which `certificate_of` has read, was found good."""
+        self._good.add(transport)
 
     async def run(self) -> None:
         """Close, for ever, the connections of docks that were put out; at most some seconds after that was done."""
         while True:
             await self._clock.sleep(_LOOK_SECONDS)
-            for transport in [one for one in self._shown if one.is_closing()]:
-                del self._shown[transport]
+            for transport in [one for one in self._good if one.is_closing()]:
+                self._good.discard(transport)
             try:
-                put_out = await self._enrolment.put_out(frozenset(self._shown.values()))
+                put_out = await self._enrolment.put_out(frozenset(self._read[one].fingerprint for one in self._good))
             except Refusal as refusal:
                 _log.debug("open_connections_not_looked_at", reason=refusal.what)  # the next look may
                 continue
-            for transport, fingerprint in list(self._shown.items()):
+            for transport in list(self._good):
+                fingerprint = self._read[transport].fingerprint
                 if fingerprint in put_out:
-                    del self._shown[transport]
+                    self._good.discard(transport)
                     transport.abort()
                     _log.info("connection_of_put_out_dock_closed", fingerprint=fingerprint)
