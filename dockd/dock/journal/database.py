@@ -12,12 +12,12 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from dockd.dock.journal import integrity, projection
@@ -104,13 +104,10 @@ def _check_and_upgrade(path: Path, dock: DockId) -> tuple[int, Digest]:
 
 
 def _engine(path: Path) -> Engine:
-    engine = create_engine(_url("sqlite", path), poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _set_up)
     return engine
-
-
-def _url(driver: str, path: Path) -> URL:
-    return URL.create(driver, database=str(path))
 
 
 def _set_up(raw: Any, _record: object) -> None:
@@ -137,54 +134,54 @@ def _sync(path: Path) -> None:
 
 
 class Database:
-    """The one open connection. `run` gives it to one piece of work after the other, never to two at once."""
+    """The one open connection and the one thread it lives in, which takes one piece of work after the other."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection, thread: ThreadPoolExecutor) -> None:
         self._connection = connection
-        self._turn = asyncio.Lock()
+        self._thread = thread
         self._running: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
 
     @classmethod
     async def connect(cls, folder: Path) -> Database:
         """Open the prepared journal in `folder`. Raises JournalCorrupt, JournalUnwritable."""
-        engine = create_async_engine(
-            _url("sqlite+aiosqlite", folder / DATABASE_NAME),
-            poolclass=NullPool,
-            connect_args={"timeout": _BUSY_SECONDS},
-            # Transactions are begun and committed by name, in writer.py.
-            isolation_level="AUTOCOMMIT",
-        )
-        event.listen(engine.sync_engine, "connect", _set_up)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        # Transactions are begun and committed by name, in writer.py.
+        engine = _engine(folder / DATABASE_NAME).execution_options(isolation_level="AUTOCOMMIT")
         try:
-            return cls(await engine.connect())
+            return cls(await asyncio.wrap_future(thread.submit(engine.connect)), thread)
         except DATABASE_ERRORS as error:
+            thread.shutdown()
             raise journal_error(error) from error
 
     async def run(self, work: Callable[[Connection], _T]) -> _T:
-        """Run `work` with the connection and return what it returns.
+        """Run `work` with the connection, in its thread, and return what it returns.
 
-        A caller that is cancelled leaves, the work goes on to its end: SQLAlchemy would throw away a
-        connection in the middle of a statement, and this one is the only one. Raises what `work` raises;
-        the database's own errors as JournalCorrupt or JournalUnwritable.
+        A caller that is cancelled leaves, the work goes on to its end: a transaction is never left half done. Raises
+        what `work` raises; the database's own errors as JournalCorrupt or JournalUnwritable, and so when it is closed.
         """
+        if self._is_closed:
+            raise JournalUnwritable("The journal is closed.")
         task = asyncio.create_task(self._take_turn(work), name="journal work")
         self._running.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Wait for what runs, then close the connection and its thread."""
+        """Wait for what runs, then close the connection and its thread. Nothing to do the second time."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         while self._running:
             await asyncio.wait(self._running)
-        await self._connection.close()
-        await self._connection.engine.dispose()
+        await asyncio.wrap_future(self._thread.submit(self._connection.close))
+        self._thread.shutdown()
 
     async def _take_turn(self, work: Callable[[Connection], _T]) -> _T:
-        async with self._turn:
-            try:
-                return await self._connection.run_sync(work)
-            except DATABASE_ERRORS as error:
-                raise journal_error(error) from error
+        try:
+            return await asyncio.wrap_future(self._thread.submit(work, self._connection))
+        except DATABASE_ERRORS as error:
+            raise journal_error(error) from error
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -113,16 +114,20 @@ async def test_concurrent_appends_share_transactions(journal: Journal, folder: P
     def count_commits(_connection: object) -> None:
         counts.append(1)
 
-    raw = await journal._database.run(_raw_connection)
-    await raw.set_trace_callback(lambda sql: count_commits(sql) if sql == "COMMIT" else None)
+    await _trace(journal, lambda sql: count_commits(sql) if sql == "COMMIT" else None)
     await asyncio.gather(*(journal.append(STOPPED) for _ in range(100)))
-    await raw.set_trace_callback(None)
+    await _trace(journal, None)
     assert len(await numbered(journal)) == 100
     assert 1 <= len(counts) <= 5
 
 
-def _raw_connection(connection: Connection) -> object:
-    return connection.connection.driver_connection
+async def _trace(journal: Journal, told: Callable[[str], None] | None) -> None:
+    def set_callback(connection: Connection) -> None:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.set_trace_callback(told)
+
+    await journal._database.run(set_callback)
 
 
 async def test_cancelled_append_is_written_nevertheless(journal: Journal) -> None:
