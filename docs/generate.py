@@ -19,7 +19,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from dockd import errors
-from dockd.config import CentralConfig, DockConfig
+from dockd.config.central import CentralConfig
+from dockd.config.dock import DockConfig
 from dockd.config.environment import settable_names
 from dockd.config.mistakes import models_in
 from dockd.config.toml_text import default_of, toml_value
@@ -53,7 +54,9 @@ def configuration() -> str:
     """Every section and key, from the section classes."""
     return "\n".join(
         [
-            _head("Configuration", "the section classes that `dockd/config/__init__.py` composes"),
+            _head(
+                "Configuration", "the section classes that `dockd/config/dock.py` and `dockd/config/central.py` compose"
+            ),
             "One TOML file for each dock (`/etc/dockd/dockd.toml`) and one for each centre. Unknown keys are refused.",
             "`dockd check-config FILE` (for a centre's file with `--central`) tells every mistake at once, with its",
             "line. `dockd show-config` prints what is in force, `--changed` only what differs from the defaults.",

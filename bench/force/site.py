@@ -19,7 +19,8 @@ from pathlib import Path
 from bench.force.enrolling import enrol_all
 from dockd.central.config import CentreConfig
 from dockd.central.opening import initialise_centre
-from dockd.config import CentralConfig, config_text
+from dockd.config.central import CentralConfig
+from dockd.config.toml_text import config_text
 from dockd.rules.receipts import PinnedStore
 from tests.support.certificates import TlsFiles, make_tls
 from tests.support.launchers import ROOT

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from dockd.cli.options import config_option
-from dockd.config import load_dock_config
+from dockd.config.dock import load_dock_config
 from dockd.dock.bay_map import BayMap, learn_bays, load_bay_map, save_bay_map
 from dockd.dock.hotplug import UsbSwitch, UsbWatcher
 from dockd.dock.udev_rules import RULES_FILE, bay_rules

@@ -19,7 +19,7 @@ from dockd.central.opening import open_services
 from dockd.cli.operator import operator
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
-from dockd.config import CentralConfig, load_central_config
+from dockd.config.central import CentralConfig, load_central_config
 from dockd.errors import BadRequest
 from dockd.model.ids import parse_id
 from dockd.wire.enrolment import InviteToken

@@ -13,7 +13,7 @@ from dockd.central.places.importing import Imported
 from dockd.central.places.rows import FORMS
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
-from dockd.config import load_central_config
+from dockd.config.central import load_central_config
 
 
 @click.command("import")

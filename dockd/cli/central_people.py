@@ -19,7 +19,7 @@ from dockd.central.people.config import SignInConfig
 from dockd.central.people.names import new_password, parse_line, parse_new_password, parse_person
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
-from dockd.config import CentralConfig, load_central_config
+from dockd.config.central import CentralConfig, load_central_config
 from dockd.errors import BadRequest
 from dockd.rules.roles import Role
 

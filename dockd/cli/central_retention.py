@@ -15,7 +15,7 @@ from dockd.central.retention.runs import RunLine
 from dockd.central.retention.service import Retention
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
-from dockd.config import CentralConfig, load_central_config
+from dockd.config.central import CentralConfig, load_central_config
 from dockd.web.text import count_in_words, size_in_words, utc_time
 
 

@@ -10,7 +10,7 @@ import click
 from dockd.central.app import run_centre, run_verifiers
 from dockd.central.people.config import SignInConfig
 from dockd.cli.options import config_option
-from dockd.config import load_central_config
+from dockd.config.central import load_central_config
 from dockd.log import start_logging
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dockd.cli.options import central_option, load_either
+from dockd.cli.either_config import central_option, load_either
 
 
 @click.command("check-config")

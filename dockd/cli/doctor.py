@@ -20,7 +20,7 @@ from dockd import __version__
 from dockd.cli.options import config_option
 from dockd.cli.status import printable
 from dockd.clock import SystemClock
-from dockd.config import load_dock_config
+from dockd.config.dock import load_dock_config
 from dockd.dock.doctor import CHECKS, Examination, Finding, Host, Report, Severity, examine
 from dockd.errors import ConfigInvalid
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dockd.config import DRIVERS_GROUP
+from dockd.config.dock import DRIVERS_GROUP
 from dockd.driver_api import Driver, Match
 
 

@@ -10,7 +10,7 @@ import click
 
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
-from dockd.config import load_enrolment_config
+from dockd.config.dock import load_enrolment_config
 from dockd.dock.enrolment import enrol as enrol_dock
 from dockd.model.ids import DockId
 

@@ -10,7 +10,7 @@ import click
 
 from dockd.cli.options import config_option
 from dockd.clock import SystemClock
-from dockd.config import DockConfig, load_dock_config
+from dockd.config.dock import DockConfig, load_dock_config
 from dockd.dock.app import run_dock
 from dockd.dock.threads import hand_over_quickly, keep_one_heap
 from dockd.log import start_logging

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from dockd.cli.options import central_option, config_option, load_either
-from dockd.config import config_text
+from dockd.cli.either_config import central_option, load_either
+from dockd.cli.options import config_option
+from dockd.config.toml_text import config_text
 
 
 @click.command("show-config")

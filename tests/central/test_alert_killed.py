@@ -15,7 +15,8 @@ from dockd.central.database import Database, sqlite_url
 from dockd.central.fleet.channels import MESSAGE_HEADER
 from dockd.central.fleet.tables import alert_messages
 from dockd.clock import SystemClock
-from dockd.config import CentralConfig, config_text
+from dockd.config.central import CentralConfig
+from dockd.config.toml_text import config_text
 from tests.support.alert_receivers import http_receiver
 from tests.support.kiosk_fakes import DockOnPaper, ready_bay
 from tests.support.launchers import PlainLauncher

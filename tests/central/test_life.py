@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dockd.central.app import serving_centre
 from dockd.central.config import CentreConfig
 from dockd.central.opening import initialise_centre
-from dockd.config import CentralConfig, config_text
+from dockd.config.central import CentralConfig
+from dockd.config.toml_text import config_text
 from dockd.errors import CentreUnusable, PortInUse
 from dockd.rules.receipts import PinnedStore
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dockd.cli.demo_site import DemoPlan, DemoSite
-from dockd.config import load_central_config, load_dock_config
+from dockd.config.central import load_central_config
+from dockd.config.dock import load_dock_config
 from dockd.model import facts
 from tests.support.oracle import Oracle, facts_in
 

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from dockd.cli import exit_status_of
-from dockd.config import load_dock_config
+from dockd.config.dock import load_dock_config
 from dockd.dock.doctor import Finding
 from tests.support.dock_host import DockHost
 from tests.support.enrolled_site import EnrolledSite, enrolled_site

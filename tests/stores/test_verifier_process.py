@@ -13,7 +13,8 @@ from dockd.central.database import Database, sqlite_url
 from dockd.central.opening import DATABASE_FILE, initialise_centre
 from dockd.central.stores.s3.config import StoreConfig
 from dockd.clock import SystemClock
-from dockd.config import CentralConfig, config_text
+from dockd.config.central import CentralConfig
+from dockd.config.toml_text import config_text
 from tests.support.ceph_rgw import CephRgw
 from tests.support.object_store import make_bucket
 from tests.support.store_site import open_s3_site

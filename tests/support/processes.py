@@ -20,7 +20,9 @@ import aiohttp
 
 from dockd.central.config import CentreConfig
 from dockd.central.opening import initialise_centre
-from dockd.config import CentralConfig, DockConfig, config_text
+from dockd.config.central import CentralConfig
+from dockd.config.dock import DockConfig
+from dockd.config.toml_text import config_text
 from dockd.rules.receipts import PinnedStore
 from dockd.wire.messages import FactsTaken
 from dockd.wire.status import BayStatus, DockStatus

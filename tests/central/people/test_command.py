@@ -15,7 +15,8 @@ from dockd.central.config import CentreConfig
 from dockd.central.opening import initialise_centre
 from dockd.central.people.lockout import FROM_ANYWHERE
 from dockd.cli import exit_status_of
-from dockd.config import CentralConfig, config_text
+from dockd.config.central import CentralConfig
+from dockd.config.toml_text import config_text
 from dockd.web.problems import Refusal
 from tests.support.sign_in import Browser, sign_in_config
 

@@ -25,7 +25,8 @@ from dockd.central.postgres import (
     migration_options,
     refusal_for,
 )
-from dockd.config import CentralConfig, config_text, load_central_config
+from dockd.config.central import CentralConfig, load_central_config
+from dockd.config.toml_text import config_text
 from dockd.errors import CentreUnusable, ConfigInvalid
 
 SECRET = "hunter2-never-shown"

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dockd.config import DockConfig, config_text, load_central_config, load_dock_config
+from dockd.config.central import load_central_config
+from dockd.config.dock import DockConfig, load_dock_config
 from dockd.config.environment import NOT_SETTINGS, settable_names
+from dockd.config.toml_text import config_text
 from dockd.dock.policy import Retain
 from dockd.errors import ConfigInvalid
 
