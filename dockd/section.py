@@ -13,4 +13,5 @@ from pydantic import BaseModel, ConfigDict
 class Section(BaseModel):
     """Immutable; unknown keys are refused; a number is not a text and a text is not a number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # A section is checked as a part of its whole configuration, seldom by itself.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)

@@ -46,7 +46,7 @@ UtcTime = Annotated[datetime, BeforeValidator(parse_utc), PlainSerializer(format
 class Moment(BaseModel):
     """Wall time, monotonic time of this boot, which boot, and whether the wall clock was synchronised."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
     at: UtcTime
     monotonic_milliseconds: int

@@ -14,7 +14,8 @@ from dockd.model.ids import DIGEST_PATTERN, ID_PATTERN, OFFICER_PATTERN
 class Value(BaseModel):
     """Immutable, strict (no `false` for 0), unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    # What checks them is built at the first use of each class: a program that starts needs few of them.
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
     def to_json(self) -> Json:
         """As plain JSON values: times as text, enumerations as their value, no floats by convention."""
