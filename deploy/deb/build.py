@@ -32,6 +32,9 @@ GLIBC_MINORS = (36, 35, 34, 31, 28, 27, 26, 24, 17)
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in GLIBC_MINORS] + ["manylinux2014_x86_64"]
 ABIS = ("cp311", "abi3", "none")
 
+# botocore describes every service of one provider, two thousand files; a store is reached by S3's description alone.
+SERVICES_OF_BOTOCORE = ("s3",)
+
 SOURCES = ("dockd", "drivers", "migrations")
 FILES = {
     "systemd/dockd.service": "usr/lib/systemd/system/dockd.service",
@@ -124,6 +127,9 @@ def make_environment(tree: Path, scratch: Path) -> None:
     _pip("install", "--no-deps", "--no-compile", "--no-index", f"--target={site}", str(_own_wheel(scratch)))
     for unused in ("bin", "include"):  # launchers for this machine's Python, and C headers
         shutil.rmtree(site / unused, ignore_errors=True)
+    for service in [one for one in (site / "botocore/data").iterdir() if one.is_dir()]:
+        if service.name not in SERVICES_OF_BOTOCORE:
+            shutil.rmtree(service)
     for record in sorted(site.glob("*.dist-info/RECORD")):
         (record.parent / "direct_url.json").unlink(missing_ok=True)  # names a file of this machine
         _keep_what_is_there(record)

@@ -41,6 +41,31 @@ def test_every_compiled_module_fits_this_debian(installed: BareDebian) -> None:
     assert int(installed.run("/usr/lib/dockd/venv/bin/python3", "-I", "-c", code).stdout) > 10
 
 
+def test_a_bucket_can_be_asked_with_what_is_shipped(installed: BareDebian) -> None:
+    """The library's descriptions of other services are left out: S3's must be there, and all that it needs."""
+    code = (
+        "import asyncio, pathlib\n"
+        "from dockd.central.stores.s3.bucket import Bucket\n"
+        "from dockd.central.stores.s3.config import StoreConfig\n"
+        "from dockd.errors import DockdError\n"
+        "secrets = pathlib.Path('/root/credentials')\n"
+        "secrets.touch(mode=0o600)\n"
+        "secrets.write_text('[default]\\naws_access_key_id = a\\naws_secret_access_key = b\\n')\n"
+        "nobody = {'kind': 's3', 'endpoint': 'http://127.0.0.1:9', 'bucket': 'footage'}\n"
+        "bucket = Bucket(StoreConfig(**nobody, credentials_file=str(secrets)))\n"
+        "async def ask():\n"
+        "    await bucket.open()\n"
+        "    try:\n"
+        "        await bucket.head('objects/of-nobody')\n"
+        "    except DockdError as error:\n"
+        "        print(error)\n"
+        "    await bucket.close()\n"
+        "asyncio.run(ask())\n"
+    )
+    told = installed.run("/usr/lib/dockd/venv/bin/python3", "-I", "-c", code).stdout
+    assert "cannot be reached" in told
+
+
 def test_the_centres_configuration_is_usable_as_it_comes(installed: BareDebian) -> None:
     assert "in order" in installed.run("dockd", "check-config", "--central", "/etc/dockd/central.toml").stdout
 
