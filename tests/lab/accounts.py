@@ -29,11 +29,13 @@ class Accounts(Oracle):
 
     cameras: list[CameraImage] = field(default_factory=list)
     guest: Guest | None = None
+    since: int = 0
+    """The last fact before this scenario. The chain is always judged from the first."""
 
     @classmethod
-    def of(cls, guest: Guest, store: Path, cameras: list[CameraImage], folder: Path) -> Accounts:
+    def of(cls, guest: Guest, store: Path, cameras: list[CameraImage], folder: Path, since: int = 0) -> Accounts:
         """The books about these cameras, at this dock and this store."""
-        books = cls([], Path(_STATE), store, folder / "journal.copy", cameras=cameras, guest=guest)
+        books = cls([], Path(_STATE), store, folder / "journal.copy", cameras=cameras, guest=guest, since=since)
         for camera in cameras:
             books.expected.update(camera.recordings)
         return books
@@ -60,12 +62,15 @@ class Accounts(Oracle):
         return self._inside().shell(f"ls {_STATE}/journal/*.sqlite3").strip()
 
     def kinds(self) -> Counter[str]:
-        """How many facts of each kind there are."""
-        return Counter(str(one.fact.kind) for one in self.facts())
+        """How many facts of each kind this scenario made."""
+        return Counter(str(one.fact.kind) for one in self._own_facts())
 
     def facts_of(self, kind: str) -> list[dict[str, Any]]:
-        """Every fact of one kind, as in JSON."""
-        return [one.fact.model_dump(mode="json") for one in self.facts() if one.fact.kind == kind]
+        """Every fact of one kind that this scenario made, as in JSON."""
+        return [one.fact.model_dump(mode="json") for one in self._own_facts() if one.fact.kind == kind]
+
+    def _own_facts(self) -> list[RecordedFact]:
+        return [one for one in self.facts() if one.number > self.since]
 
     def _inside(self) -> Guest:
         assert self.guest is not None

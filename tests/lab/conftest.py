@@ -1,6 +1,7 @@
-"""What every scenario of the lab gets: a scene of its own on the one lab of this run.
+"""What every scenario of the lab gets: a `scene` with guests of its own, or a turn at the `shared` dock.
 
-A guest per scenario: it goes on from a saved state within seconds, and no scenario sees what another left behind.
+A guest of its own goes on from a saved state within seconds, and sees nothing that another left behind: for whoever
+cuts power, changes the host, or stops the dock. All others come to the same dock in turn, as cameras do in a station.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab.centre import ROOT
-from tests.lab.lab import Lab, LabUnavailable, Scene
+from tests.lab.lab import Lab, LabUnavailable, Scene, SharedDock
 
 _HERE = Path(__file__).parent
 _SCENES = pytest.StashKey[Scene]()
+_HAS_HELD = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,6 +51,34 @@ def scene(lab: Lab, request: pytest.FixtureRequest, seed: int) -> Iterator[Scene
         scene.close()
 
 
+@pytest.fixture(scope="session")
+def shared_dock(lab: Lab, seed: int) -> Iterator[SharedDock]:
+    """The dock that scenarios share; every worker has one."""
+    dock = SharedDock(lab, seed)
+    yield dock
+    dock.close()
+
+
+@pytest.fixture
+def shared(shared_dock: SharedDock, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """A turn at the shared dock: connected and at rest, and so again at the end."""
+    scene = shared_dock.scene_for(request.node.name)
+    request.node.stash[_SCENES] = scene
+    yield scene
+    shared_dock.end_turn(is_fit=request.node.stash.get(_HAS_HELD, False))
+
+
+@pytest.fixture
+def _shared_dock_is_there(request: pytest.FixtureRequest) -> None:
+    if "shared" in request.fixturenames:
+        request.getfixturevalue("shared")
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_or_mount_left(_shared_dock_is_there: None, _no_thread_or_mount_left: None) -> None:
+    """As for every test; the threads of a shared dock were there before."""
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """A scenario that held must also have left a log without a bug in it."""
@@ -63,6 +93,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep the guest's log of a scenario that failed, and say where it is."""
     report = yield
+    if call.when == "call":
+        item.stash[_HAS_HELD] = report.passed
     scene = item.stash.get(_SCENES, None)
     if scene is not None and call.when == "call" and report.failed:
         report.sections.append(("lab", f"The guest's log is kept in {scene.keep_logs()}"))

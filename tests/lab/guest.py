@@ -151,6 +151,19 @@ class Guest:
             seconds,
         )
 
+    def until_settled(self, seconds: float = PATIENCE_SECONDS) -> DockStatus:
+        """Wait until nothing is left to do: no camera, nothing waiting for the centre, every fact there."""
+        return self.until(
+            lambda dock: (
+                all(one.state == "empty" for one in dock.bays)
+                and dock.is_centre_reachable
+                and dock.waiting_recordings == 0
+                and dock.facts == dock.facts_at_centre
+            ),
+            "the dock to have nothing left to do",
+            seconds,
+        )
+
     # --- the world around it -----------------------------------------------------------------------------
 
     def connect(self, centre: Centre) -> None:
@@ -191,9 +204,13 @@ class Guest:
 
     # --- the end -----------------------------------------------------------------------------------------
 
-    def check_sound(self) -> None:
-        """Fails when the console, on which everything is logged, tells of a bug."""
-        text = self.machine.console.read_text(encoding="utf-8", errors="replace")
+    def console_bytes(self) -> int:
+        """How much the console has told so far."""
+        return self.machine.console.stat().st_size
+
+    def check_sound(self, since_bytes: int = 0) -> None:
+        """Fails when the console, on which everything is logged, tells of a bug after so many bytes."""
+        text = self.machine.console.read_bytes()[since_bytes:].decode("utf-8", "replace")
         for sign in _UNSOUND:
             at = text.find(sign)
             assert at < 0, f"the guest's log tells of {sign!r}:\n{text[max(0, at - 500) : at + 3000]}"

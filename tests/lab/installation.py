@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab import guide
@@ -31,6 +31,7 @@ _START_SECONDS = 180.0
 
 GUIDE = ROOT / "docs" / "install.md"
 WHICH_BAY = "Which port is which bay"
+LAST_FOR_BOTH = "Close the ports"
 FIRST_CAMERA = "The first camera"
 
 
@@ -91,15 +92,25 @@ def installed_dock(cache: Path, image: GuestImage, package: Path, folder: Path, 
     with kept(cache, "dock", key.hexdigest()[:16]) as place:
         if place.is_new:
             by_guide, for_scenarios = _saved_hosts(place.path)
-            hardware_of_guide = Hardware(image, by_guide.disk, folder, accelerator=accelerator)
-            _install(hardware_of_guide, package, by_guide)
-            make_overlay(for_scenarios.disk, by_guide.disk, "qcow2", backing_name=by_guide.disk.name)
+            halfway = SavedHost(place.path / "halfway.qcow2", place.path / "halfway.state")
             make_centre(place.path / "centre")
-            _make_fit_for_scenarios(
-                replace(hardware_of_guide, disk=for_scenarios.disk, saved_state=by_guide.state),
-                place.path / "centre",
-                for_scenarios,
-            )
+            make_overlay(halfway.disk, image.disk, "raw")
+            _install(Hardware(image, halfway.disk, folder, accelerator=accelerator), package, halfway)
+            with ThreadPoolExecutor(2) as both:
+                hosts = (
+                    both.submit(
+                        _follow_to_first_camera, _from(halfway, by_guide, image, folder, accelerator), by_guide
+                    ),
+                    both.submit(
+                        _make_fit_for_scenarios,
+                        _from(halfway, for_scenarios, image, folder, accelerator),
+                        place.path / "centre",
+                        for_scenarios,
+                    ),
+                )
+                for host in hosts:
+                    host.result()
+            halfway.state.unlink()
     return InstalledDock(image, *_saved_hosts(place.path), place.path / "centre", package)
 
 
@@ -110,9 +121,16 @@ def _saved_hosts(folder: Path) -> tuple[SavedHost, SavedHost]:
     )
 
 
+def _from(halfway: SavedHost, result: SavedHost, image: GuestImage, folder: Path, accelerator: str) -> Hardware:
+    """The same host going on by itself, with a disk of its own."""
+    make_overlay(result.disk, halfway.disk, "qcow2", backing_name=halfway.disk.name)
+    own_folder = folder / result.disk.stem
+    own_folder.mkdir()
+    return Hardware(image, result.disk, own_folder, saved_state=halfway.state, accelerator=accelerator)
+
+
 def _install(hardware: Hardware, package: Path, result: SavedHost) -> None:
-    """Follow the guide on a bare Debian, to just before its first camera."""
-    make_overlay(hardware.disk, hardware.image.disk, "raw")
+    """Follow the guide on a bare Debian, to where every dock is the same whatever its centre."""
     transfer = hardware.folder / "transfer.tar"
     with tarfile.open(transfer, "w") as archive:
         archive.add(package, package.name)
@@ -125,15 +143,34 @@ def _install(hardware: Hardware, package: Path, result: SavedHost) -> None:
         )
         guest.run("tar", "-xf", node, "-C", "/root")
         guest.workbench.pull()
-        for title, blocks in guide.blocks_by_heading(GUIDE).items():
-            if title == FIRST_CAMERA:
-                break
+        for title, blocks in _steps(until=LAST_FOR_BOTH):
             for block in blocks:
                 if title == WHICH_BAY:
                     _teach_bays(guest, block, camera)
                 else:
                     follow(guest, block)
         guest.machine.save_state(result.state)
+
+
+def _follow_to_first_camera(hardware: Hardware, result: SavedHost) -> None:
+    """Follow the rest of the guide to just before its first camera."""
+    with _running(hardware) as guest:
+        guest.set_clock()
+        for _, blocks in _steps(after=LAST_FOR_BOTH, before=FIRST_CAMERA):
+            for block in blocks:
+                follow(guest, block)
+        guest.machine.save_state(result.state)
+
+
+def _steps(
+    *, after: str | None = None, until: str | None = None, before: str | None = None
+) -> list[tuple[str, list[str]]]:
+    """The guide's headings with their blocks: behind `after`, to `until` with it, or to `before` without it."""
+    steps = list(guide.blocks_by_heading(GUIDE).items())
+    titles = [title for title, _ in steps]
+    first = titles.index(after) + 1 if after else 0
+    end = titles.index(until) + 1 if until else titles.index(before) if before else len(titles)
+    return steps[first:end]
 
 
 def _make_fit_for_scenarios(hardware: Hardware, centre: Path, result: SavedHost) -> None:

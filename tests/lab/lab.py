@@ -23,7 +23,7 @@ from tests.lab.installation import InstalledDock, SavedHost, build_package, inst
 from tests.lab.machine import Hardware, check_programs, make_overlay
 from tests.support.processes import quiet_port
 
-__all__ = ["Lab", "LabUnavailable", "Scene"]
+__all__ = ["Lab", "LabUnavailable", "Scene", "SharedDock"]
 
 
 class Lab:
@@ -60,6 +60,9 @@ class Scene:
         self.folder = Path(tempfile.mkdtemp(prefix="lab-"))
         self.guests: list[Guest] = []
         self.cameras: list[CameraImage] = []
+        self._unnamed = 0
+        self._facts_before = 0
+        self._told_before_bytes = 0
         self.centre = Centre(lab.installed.centre, self.folder, self.folder / "centre.log")
 
     def start_guest(self, *, is_power_cut_planned: bool = False) -> Guest:
@@ -68,6 +71,11 @@ class Scene:
         guest.connect(self.centre)
         guest.until(lambda dock: dock.is_centre_reachable, "the dock to reach the centre")
         return guest
+
+    @property
+    def dock(self) -> Guest:
+        """The dock host of this scene: the first that was started."""
+        return self.guests[0]
 
     def start_by_guide(self) -> Guest:
         """A dock host as the install guide leaves it: its centre beside it, its page on its own loopback only."""
@@ -93,20 +101,37 @@ class Scene:
         guest.set_clock()
         return guest
 
-    def camera(self, serial: str, **options: Any) -> CameraImage:
-        """A camera with recordings that no other camera has; options as of `CameraImage.make`."""
+    def camera(self, serial: str | None = None, **options: Any) -> CameraImage:
+        """A camera with recordings that no other camera has; options as of `CameraImage.make`.
+
+        Without a serial number it gets one that no camera of this scene had.
+        """
+        if serial is None:
+            self._unnamed += 1
+            serial = f"BWC9{self._unnamed:03}"
         camera = CameraImage.make(self.folder, serial, seed=self.seed, **options)
         self.cameras.append(camera)
         return camera
 
     def accounts(self, guest: Guest | None = None) -> Accounts:
         """The books of a dock (the first one) about all cameras of this scene."""
-        return Accounts.of(guest or self.guests[0], self.centre.folder, self.cameras, self.folder)
+        return Accounts.of(guest or self.dock, self.centre.folder, self.cameras, self.folder, self._facts_before)
+
+    def next_scenario(self, name: str) -> None:
+        """Another scenario on the same dock, which is at rest: what was before is not judged again."""
+        guest = self.dock
+        self._name = name
+        self.dice = random.Random(f"{self.seed} {name}")
+        self._facts_before = guest.until_settled().facts
+        self._told_before_bytes = guest.console_bytes()
+        for camera in self.cameras:
+            camera.file.unlink()
+        self.cameras = []
 
     def check_sound(self) -> None:
         """Fails when a guest's log tells of a bug."""
         for guest in self.guests:
-            guest.check_sound()
+            guest.check_sound(self._told_before_bytes)
 
     def keep_logs(self) -> Path:
         """Copy everything that may explain a failure to a folder, and return it."""
@@ -128,3 +153,40 @@ class Scene:
             guest.close()
         self.centre.stop()
         shutil.rmtree(self.folder)
+
+
+class SharedDock:
+    """One dock host for the scenarios that leave it as they found it, one after the other, as in a station.
+
+    Its journal, its store and its log go on. A scenario that fails takes the dock with it: the next gets a new one.
+    """
+
+    def __init__(self, lab: Lab, seed: int) -> None:
+        self._lab = lab
+        self._seed = seed
+        self._scene: Scene | None = None
+
+    def scene_for(self, name: str) -> Scene:
+        """The place of the next scenario, its dock connected and at rest."""
+        if self._scene is None:
+            self._scene = Scene(self._lab, "shared dock", self._seed)
+            self._scene.start_guest()
+        self._scene.next_scenario(name)
+        return self._scene
+
+    def end_turn(self, *, is_fit: bool) -> None:
+        """The scenario is over; fails when it left the dock with something to do."""
+        if is_fit and self._scene is not None:
+            try:
+                self._scene.dock.until_settled()
+            except AssertionError:
+                self.close()
+                raise
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Switch it off; whoever asks for a scene afterwards gets a new dock."""
+        scene, self._scene = self._scene, None
+        if scene is not None:
+            scene.close()

@@ -15,9 +15,9 @@ from tests.lab.lab import Scene
 _STOPPED = ("held", "faulted")
 
 
-def test_a_card_with_unreadable_places_is_stored_as_far_as_it_goes_and_kept(scene: Scene) -> None:
-    guest = scene.start_guest()
-    camera = scene.camera("BWC0001", count=2, size_bytes=900_000)
+def test_a_card_with_unreadable_places_is_stored_as_far_as_it_goes_and_kept(shared: Scene) -> None:
+    guest = shared.dock
+    camera = shared.camera(count=2, size_bytes=900_000)
     names = sorted(camera.recordings.values())
     damaged = camera.mtools("mtype", f"::/DCIM/{names[0].rpartition('/')[2]}")
     bay = guest.bays["1"]
@@ -29,7 +29,7 @@ def test_a_card_with_unreadable_places_is_stored_as_far_as_it_goes_and_kept(scen
     guest.until_empty()
     digest = hashlib.sha256(damaged).hexdigest()
     assert digest in camera.on_card(), "the original of a damaged recording was erased"
-    books = scene.accounts()
+    books = shared.accounts()
     books.check_all()
     lost = [one["staged"]["unreadable"] for one in books.facts_of("RecordingStaged") if one["staged"]["unreadable"]]
     assert len(lost) == 1
@@ -38,9 +38,9 @@ def test_a_card_with_unreadable_places_is_stored_as_far_as_it_goes_and_kept(scen
     assert books.kinds()["RecordingAccepted"] == 2
 
 
-def test_a_write_protected_card_is_copied_and_held_because_it_cannot_be_emptied(scene: Scene) -> None:
-    guest = scene.start_guest()
-    camera = scene.camera("BWC0001")
+def test_a_write_protected_card_is_copied_and_held_because_it_cannot_be_emptied(shared: Scene) -> None:
+    guest = shared.dock
+    camera = shared.camera()
     bay = guest.bays["1"]
     bay.dock(camera, is_write_protected=True)
     held = guest.until_state(bay, *_STOPPED)
@@ -51,19 +51,19 @@ def test_a_write_protected_card_is_copied_and_held_because_it_cannot_be_emptied(
     bay.pull()
     guest.until_empty()
     assert set(camera.on_card()) == set(camera.recordings)
-    books = scene.accounts()
+    books = shared.accounts()
     books.check_all()
     assert books.kinds()["RecordingErased"] == 0
-    _a_good_camera_goes_through(scene, guest, bay)
+    _a_good_camera_goes_through(shared, guest, bay)
 
 
 @pytest.mark.parametrize(
     "damage", [scramble_allocation_table, scramble_boot_sector], ids=["allocation-table", "boot-sector"]
 )
-def test_a_corrupt_fat_is_told_in_words_and_nothing_is_written(scene: Scene, damage: object) -> None:
-    guest = scene.start_guest()
-    camera = scene.camera("BWC0001")
-    damage(camera.file, scene.seed)  # type: ignore[operator]
+def test_a_corrupt_fat_is_told_in_words_and_nothing_is_written(shared: Scene, damage: object) -> None:
+    guest = shared.dock
+    camera = shared.camera()
+    damage(camera.file, shared.seed)  # type: ignore[operator]
     before = camera.digest()
     bay = guest.bays["1"]
     bay.dock(camera)
@@ -73,13 +73,13 @@ def test_a_corrupt_fat_is_told_in_words_and_nothing_is_written(scene: Scene, dam
     bay.pull()
     guest.until_empty()
     assert camera.digest() == before
-    scene.cameras.remove(camera)  # its files cannot be told from outside; that no byte changed was just shown
-    _a_good_camera_goes_through(scene, guest, bay)
+    shared.cameras.remove(camera)  # its files cannot be told from outside; that no byte changed was just shown
+    _a_good_camera_goes_through(shared, guest, bay)
 
 
-def test_a_loop_in_the_directory_tree_comes_to_an_end_and_loses_nothing(scene: Scene) -> None:
-    guest = scene.start_guest()
-    camera = scene.camera("BWC0001")
+def test_a_loop_in_the_directory_tree_comes_to_an_end_and_loses_nothing(shared: Scene) -> None:
+    guest = shared.dock
+    camera = shared.camera()
     make_folder_its_own_child(camera.file, "DCIM")
     before = camera.digest()
     bay = guest.bays["1"]
@@ -90,24 +90,24 @@ def test_a_loop_in_the_directory_tree_comes_to_an_end_and_loses_nothing(scene: S
     bay.pull()
     guest.until_empty()
     assert camera.digest() == before
-    scene.cameras.remove(camera)  # mtools follows the loop too; that no byte changed was just shown
-    _a_good_camera_goes_through(scene, guest, bay)
+    shared.cameras.remove(camera)  # mtools follows the loop too; that no byte changed was just shown
+    _a_good_camera_goes_through(shared, guest, bay)
 
 
-def test_a_volume_without_a_file_system_is_told_in_words_and_nothing_is_written(scene: Scene) -> None:
-    guest = scene.start_guest()
-    noise = scene.folder / "noise.img"
-    noise.write_bytes(scene.dice.randbytes(4 * 1024 * 1024))
+def test_a_volume_without_a_file_system_is_told_in_words_and_nothing_is_written(shared: Scene) -> None:
+    guest = shared.dock
+    noise = shared.folder / "noise.img"
+    noise.write_bytes(shared.dice.randbytes(4 * 1024 * 1024))
     before = hashlib.sha256(noise.read_bytes()).hexdigest()
     bay = guest.bays["1"]
-    bay.put_disk(noise, "BWC0001")
+    bay.put_disk(noise, "BWC0666")
     shown = guest.until_state(bay, *_STOPPED)
 
     _check_words(shown)
     bay.pull()
     guest.until_empty()
     assert hashlib.sha256(noise.read_bytes()).hexdigest() == before
-    _a_good_camera_goes_through(scene, guest, bay)
+    _a_good_camera_goes_through(shared, guest, bay)
 
 
 def _check_words(shown: BayStatus) -> None:
@@ -119,7 +119,7 @@ def _check_words(shown: BayStatus) -> None:
 
 def _a_good_camera_goes_through(scene: Scene, guest: Guest, bay: Bay) -> None:
     """The bay is none the worse for it."""
-    good = scene.camera("BWC0099")
+    good = scene.camera()
     bay.dock(good)
     guest.until_state(bay, "ready")
     bay.pull()

@@ -11,9 +11,9 @@ from tests.lab.machine import PORTS_PER_HUB
 
 
 @pytest.mark.takes_long
-def test_sixteen_cameras_docked_within_one_second_all_end_ready_and_empty(scene: Scene) -> None:
-    guest = scene.start_guest()
-    cameras = [scene.camera(f"BWC{number:04}", count=1, size_bytes=400_000) for number in range(1, 17)]
+def test_sixteen_cameras_docked_within_one_second_all_end_ready_and_empty(shared: Scene) -> None:
+    guest = shared.dock
+    cameras = [shared.camera(f"BWC02{number:02}", count=1, size_bytes=400_000) for number in range(1, 17)]
     bays = list(guest.bays.values())[: len(cameras)]
     began = time.monotonic()
     for bay, camera in zip(bays, cameras, strict=True):
@@ -25,19 +25,19 @@ def test_sixteen_cameras_docked_within_one_second_all_end_ready_and_empty(scene:
     for bay in bays:
         bay.pull()
     guest.until_empty()
-    books = scene.accounts()
+    books = shared.accounts()
     books.check_finished()
     docked = {one["bay"]: one["port"] for one in books.facts_of("CameraDocked")}
     assert docked == {bay.name: bay.kernel_path for bay in bays}
 
 
-def test_a_hub_that_disappears_with_all_its_bays_loses_nothing(scene: Scene) -> None:
-    guest = scene.start_guest()
-    cameras = [scene.camera(f"BWC{number:04}", count=1, size_bytes=1_500_000) for number in range(1, 7)]
+def test_a_hub_that_disappears_with_all_its_bays_loses_nothing(shared: Scene) -> None:
+    guest = shared.dock
+    cameras = [shared.camera(f"BWC03{number:02}", count=1, size_bytes=1_500_000) for number in range(1, 7)]
     bays = list(guest.bays.values())[PORTS_PER_HUB : PORTS_PER_HUB + len(cameras)]
     for bay, camera in zip(bays, cameras, strict=True):
         bay.dock(camera, bytes_per_second=300_000)
-    stays = scene.camera("BWC0100", count=1, size_bytes=3_000_000)
+    stays = shared.camera("BWC0320", count=1, size_bytes=3_000_000)
     guest.bays["1"].dock(stays, bytes_per_second=500_000)
     names = {bay.name for bay in bays}
     guest.until(
@@ -57,7 +57,7 @@ def test_a_hub_that_disappears_with_all_its_bays_loses_nothing(scene: Scene) -> 
         guest.until_state(bay, "ready")
         bay.pull()
     guest.until_empty()
-    books = scene.accounts()
+    books = shared.accounts()
     books.check_finished()
     assert sum(one["bay"] == "1" for one in books.facts_of("CameraDocked")) == 1, (
         "a camera at the other hub was disturbed"

@@ -21,29 +21,29 @@ _STANDSTILL_SECONDS = 0.4
 
 
 @pytest.mark.takes_long
-def test_a_cable_pulled_at_twenty_random_offsets_loses_nothing(scene: Scene) -> None:
-    guest = scene.start_guest()
-    cameras = [scene.camera(f"BWC{number:04}", count=1, size_bytes=_SIZE_BYTES) for number in range(1, 21)]
-    offsets = [scene.dice.randrange(_SIZE_BYTES) for _ in cameras]
+def test_a_cable_pulled_at_twenty_random_offsets_loses_nothing(shared: Scene) -> None:
+    guest = shared.dock
+    cameras = [shared.camera(f"BWC04{number:02}", count=1, size_bytes=_SIZE_BYTES) for number in range(1, 21)]
+    offsets = [shared.dice.randrange(_SIZE_BYTES) for _ in cameras]
     print(f"pulled after this many bytes of each recording: {offsets}")
     first_bays = list(guest.bays.values())[:_AT_ONCE]
     for start in range(0, len(cameras), _AT_ONCE):
         wave = dict(zip(first_bays, zip(cameras[start:], offsets[start:], strict=False), strict=False))
         _pull_each_at_its_offset(guest, wave)
-        scene.accounts().check_all()
+        shared.accounts().check_all()
     for camera in cameras:
         assert set(camera.on_card()) == set(camera.recordings), (
             f"{camera.serial} was changed by a copy that was broken off"
         )
 
-    second_bays = scene.dice.sample(list(guest.bays.values()), len(cameras))
+    second_bays = shared.dice.sample(list(guest.bays.values()), len(cameras))
     for bay, camera in zip(second_bays, cameras, strict=True):
         bay.dock(camera)
     for bay in second_bays:
         guest.until_state(bay, "ready")
         bay.pull()
     guest.until_empty()
-    scene.accounts().check_finished()
+    shared.accounts().check_finished()
 
 
 def _pull_each_at_its_offset(guest: Guest, wave: dict[Bay, tuple[CameraImage, int]]) -> None:
@@ -81,17 +81,17 @@ def _pull_after(guest: Guest, bay: Bay, more_bytes: int) -> None:
     bay.pull()
 
 
-def test_a_camera_half_copied_goes_on_in_another_bay(scene: Scene) -> None:
-    guest = scene.start_guest()
-    camera = scene.camera("BWC0001", count=2, size_bytes=4_000_000)
+def test_a_camera_half_copied_goes_on_in_another_bay(shared: Scene) -> None:
+    guest = shared.dock
+    camera = shared.camera("BWC0500", count=2, size_bytes=4_000_000)
     _pull_each_at_its_offset(guest, {guest.bays["2"]: (camera, 3_000_000)})
-    scene.accounts().check_all()
+    shared.accounts().check_all()
     guest.bays["20"].dock(camera)
     shown = guest.until_state(guest.bays["20"], "ready")
-    assert shown.camera == "massstorage:BWC0001"
+    assert shown.camera == "massstorage:BWC0500"
     guest.bays["20"].pull()
     guest.until_empty()
-    books = scene.accounts()
+    books = shared.accounts()
     books.check_finished()
     assert books.kinds()["CameraUndocked"] == 2
     assert len(books.facts_of("RecordingListed")) == 2, "the other bay took the camera's recordings for new ones"

@@ -33,8 +33,8 @@ _BOOT_KEYBOARD = bytes.fromhex(
 )
 
 
-def test_a_keyboard_in_a_bay_is_held_and_types_nothing(scene: Scene) -> None:
-    guest = scene.start_guest()
+def test_a_keyboard_in_a_bay_is_held_and_types_nothing(shared: Scene) -> None:
+    guest = shared.dock
     bay = guest.bays["4"]
     inputs = _inputs(guest)
     guest.shell("systemd-run --quiet --unit=eavesdrop sh -c 'cat /dev/input/event* > /root/typed'")
@@ -52,12 +52,13 @@ def test_a_keyboard_in_a_bay_is_held_and_types_nothing(scene: Scene) -> None:
     _release_and_see_it_held_again(guest, "4")
     bay.pull()
     guest.until_empty()
+    guest.shell("systemctl stop eavesdrop.service 2> /dev/null || true")
     assert guest.read_file("/root/typed") == b"" or not inputs
-    scene.accounts().check_chain()
+    shared.accounts().check_chain()
 
 
-def test_a_network_adapter_in_a_bay_is_held_and_gives_no_network(scene: Scene) -> None:
-    guest = scene.start_guest()
+def test_a_network_adapter_in_a_bay_is_held_and_gives_no_network(shared: Scene) -> None:
+    guest = shared.dock
     bay = guest.bays["11"]
     networks = guest.run("ls", "/sys/class/net")
     guest.machine.qmp("netdev_add", type="user", id="evil")
@@ -71,7 +72,7 @@ def test_a_network_adapter_in_a_bay_is_held_and_gives_no_network(scene: Scene) -
     _release_and_see_it_held_again(guest, "11")
     bay.pull()
     guest.until_empty()
-    scene.accounts().check_chain()
+    shared.accounts().check_chain()
 
 
 def test_a_disk_that_is_also_a_keyboard_is_held_and_neither_is_used(scene: Scene) -> None:

@@ -11,14 +11,14 @@ from tests.lab.lab import Scene
 _WRITE_SOMETHING = 'dd if=/dev/urandom of="$1" bs=512 seek=2048 count=8 oflag=direct'
 
 
-def test_cameras_of_every_kind_end_ready_and_empty_with_every_recording_receipted(scene: Scene) -> None:
-    guest = scene.start_guest()
+def test_cameras_of_every_kind_end_ready_and_empty_with_every_recording_receipted(shared: Scene) -> None:
+    guest = shared.dock
     cameras = {
-        "1": scene.camera("BWC0001"),
-        "2": scene.camera("BWC0002", has_partition_table=True),
-        "3": scene.camera("BWC0003", file_system="exfat"),
-        "9": scene.camera("BWC0004", file_system="exfat", has_partition_table=True),
-        "10": scene.camera("000000", label="BWC00005", name="label-is-id"),
+        "1": shared.camera("BWC0001"),
+        "2": shared.camera("BWC0002", has_partition_table=True),
+        "3": shared.camera("BWC0003", file_system="exfat"),
+        "9": shared.camera("BWC0004", file_system="exfat", has_partition_table=True),
+        "10": shared.camera("000000", label="BWC00005", name="label-is-id"),
     }
     for camera in cameras.values():
         if camera.file_system == "exfat":
@@ -35,7 +35,7 @@ def test_cameras_of_every_kind_end_ready_and_empty_with_every_recording_receipte
     for bay in cameras:
         guest.bays[bay].pull()
     guest.until_empty()
-    books = scene.accounts()
+    books = shared.accounts()
     books.check_finished()
     kinds = books.kinds()
     assert kinds["RecordingAccepted"] == kinds["RecordingErased"] == len(books.expected) == 10
@@ -52,18 +52,18 @@ def test_cameras_of_every_kind_end_ready_and_empty_with_every_recording_receipte
 
 @pytest.mark.parametrize("has_partition_table", [False, True], ids=["whole-disk", "partition"])
 def test_nothing_can_write_to_a_card_before_its_recordings_are_accepted(
-    scene: Scene, has_partition_table: bool
+    shared: Scene, has_partition_table: bool
 ) -> None:
-    guest = scene.start_guest()
+    guest = shared.dock
     guest.disconnect()
-    camera = scene.camera("BWC0001", has_partition_table=has_partition_table)
+    camera = shared.camera(has_partition_table=has_partition_table)
     before = camera.digest()
     guest.bays["4"].dock(camera)
     guest.until_state(guest.bays["4"], "securing")
 
-    nodes = guest.shell("lsblk -rnpo NAME,TRAN,PKNAME /dev/sda").split()
-    nodes = [node for node in nodes if node.startswith("/dev/sda")]
-    assert f"/dev/sda{1 if has_partition_table else ''}" in nodes
+    disk = guest.shell("ls -d /dev/sd?").strip()
+    nodes = [node for node in guest.shell(f"lsblk -rnpo NAME,PKNAME {disk}").split() if node.startswith(disk)]
+    assert f"{disk}{1 if has_partition_table else ''}" in nodes
     for node in dict.fromkeys(nodes):
         assert guest.run("blockdev", "--getro", node).strip() == "1"
         status, words = guest.status_of("sh", "-euc", _WRITE_SOMETHING, "sh", node)
@@ -71,17 +71,17 @@ def test_nothing_can_write_to_a_card_before_its_recordings_are_accepted(
         assert "Operation not permitted" in words or "Read-only" in words, words
     assert camera.digest() == before
 
-    guest.connect(scene.centre)
+    guest.connect(shared.centre)
     guest.until_state(guest.bays["4"], "ready")
     guest.bays["4"].pull()
     guest.until_empty()
-    scene.accounts().check_finished()
+    shared.accounts().check_finished()
 
 
-def test_no_other_process_sees_a_mounted_card(scene: Scene) -> None:
-    guest = scene.start_guest()
+def test_no_other_process_sees_a_mounted_card(shared: Scene) -> None:
+    guest = shared.dock
     guest.disconnect()
-    camera = scene.camera("BWC0001")
+    camera = shared.camera()
     guest.bays["1"].dock(camera)
     guest.until_state(guest.bays["1"], "securing")
 
@@ -97,11 +97,11 @@ def test_no_other_process_sees_a_mounted_card(scene: Scene) -> None:
         "something else mounted it"
     )
 
-    guest.connect(scene.centre)
+    guest.connect(shared.centre)
     guest.until_state(guest.bays["1"], "ready")
     guest.bays["1"].pull()
     guest.until_empty()
-    scene.accounts().check_finished()
+    shared.accounts().check_finished()
     assert not [
         line for line in guest.run("cat", f"/proc/{process}/mountinfo").splitlines() if "/run/dockd/mounts/" in line
     ]
@@ -134,10 +134,10 @@ def _until_told(guest: Guest, words: str) -> None:
     guest.until_output(f"grep -F '{words}' /root/learning.txt || true", words)
 
 
-def test_two_cameras_with_one_serial_number_are_both_held_and_neither_is_touched(scene: Scene) -> None:
-    guest = scene.start_guest()
-    first = scene.camera("BWC0007", name="first")
-    second = scene.camera("BWC0007", name="second")
+def test_two_cameras_with_one_serial_number_are_both_held_and_neither_is_touched(shared: Scene) -> None:
+    guest = shared.dock
+    first = shared.camera("BWC0007", name="first")
+    second = shared.camera("BWC0007", name="second")
     before = (first.digest(), second.digest())
     guest.disconnect()
     _dock_and_wait(guest, guest.bays["1"], first, "securing")
@@ -145,14 +145,14 @@ def test_two_cameras_with_one_serial_number_are_both_held_and_neither_is_touched
 
     assert guest.until_state(guest.bays["2"], "held").code == "duplicate-identity"
     assert guest.until_state(guest.bays["1"], "held").code == "duplicate-identity"
-    guest.connect(scene.centre)
-    scene.accounts().check_all()
+    guest.connect(shared.centre)
+    shared.accounts().check_all()
     guest.bays["1"].pull()
     guest.bays["2"].pull()
     guest.until_empty()
 
     assert (first.digest(), second.digest()) == before
-    scene.accounts().check_all()
+    shared.accounts().check_all()
 
 
 def _dock_and_wait(guest: Guest, bay: Bay, camera: object, state: str) -> None:

@@ -12,9 +12,9 @@ _IN_THE_SERVICE = (
 )
 
 
-def test_the_service_reads_cards_and_can_open_no_other_disk(scene: Scene) -> None:
-    guest = scene.start_guest()
-    card = _docked_card(scene, guest)
+def test_the_service_reads_cards_and_can_open_no_other_disk(shared: Scene) -> None:
+    guest = shared.dock
+    card = _docked_card(shared, guest)
 
     status, words = _dd_in_the_service(guest, card)
     assert status == 0, words
@@ -23,11 +23,12 @@ def test_the_service_reads_cards_and_can_open_no_other_disk(scene: Scene) -> Non
         status, words = _dd_in_the_service(guest, foreign)
         assert status != 0, f"the service may open {foreign}"
         assert "Operation not permitted" in words, words
+    _let_it_go(shared, guest)
 
 
-def test_a_bay_belongs_to_the_dock_and_to_nobody_else(scene: Scene) -> None:
-    guest = scene.start_guest()
-    card = _docked_card(scene, guest)
+def test_a_bay_belongs_to_the_dock_and_to_nobody_else(shared: Scene) -> None:
+    guest = shared.dock
+    card = _docked_card(shared, guest)
 
     port = f"/sys/bus/usb/devices/{guest.bays['3'].kernel_path}/authorized"
     assert guest.run("stat", "--format=%U:%G %a", port).strip() == "root:dockd 664"
@@ -38,12 +39,13 @@ def test_a_bay_belongs_to_the_dock_and_to_nobody_else(scene: Scene) -> None:
     assert guest.status_of("runuser", "-u", "nobody", "--", "cat", card)[0] != 0
     assert guest.status_of("runuser", "-u", "nobody", "--", "ls", "/var/lib/dockd")[0] != 0
 
-    guest.workbench.put_disk(scene.camera("OWNKEY").file, "OWNKEY")
+    guest.workbench.put_disk(shared.camera("OWNKEY").file, "OWNKEY")
     own = guest.until_output(
         "readlink -f /dev/disk/by-id/usb-*OWNKEY* 2> /dev/null | grep '^/dev/sd' || true", "the computer's own USB disk"
     )
     assert "dockd" not in guest.run("stat", "--format=%U:%G", own.split()[0])
     guest.workbench.pull()
+    _let_it_go(shared, guest)
 
 
 def test_the_doctor_finds_what_was_done_to_a_sound_host(scene: Scene) -> None:
@@ -61,9 +63,18 @@ def _docked_card(scene: Scene, guest: Guest) -> str:
     """A camera in bay 3 that stays there, its recordings not yet accepted; the path of its disk."""
     guest.disconnect()
     bay = guest.bays["3"]
-    bay.dock(scene.camera("BWC0001"))
+    bay.dock(scene.camera())
     guest.until_state(bay, "securing")
     return guest.shell("ls -d /dev/sd?").strip()
+
+
+def _let_it_go(scene: Scene, guest: Guest) -> None:
+    """The camera of bay 3 becomes ready as soon as the centre is there again."""
+    guest.connect(scene.centre)
+    guest.until_state(guest.bays["3"], "ready")
+    guest.bays["3"].pull()
+    guest.until_empty()
+    scene.accounts().check_all()
 
 
 def _dd_in_the_service(guest: Guest, device: str) -> tuple[int, str]:
