@@ -30,13 +30,14 @@ check: $(STAMPS)/dev ## Format, lint, types, import contracts, generated docs, u
 	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 $(LINTS) unit
 
 .PHONY: test
-test: debian-packages $(STAMPS)/dev ## Everything but the laboratory: what `check` does and all other tests
+test: debian-packages $(STAMPS)/dev ## Everything: what `check` does, all other tests, and the laboratory (TESTS=tests/dock: only these)
 	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 $(LINTS)
 	$(BIN)/pytest $(TESTS) -m 'not lab' -n $(WORKERS) --dist worksteal --durations=15 --durations-min=1
+	@$(if $(filter tests,$(TESTS)),$(MAKE) --no-print-directory lab)
 
 .PHONY: lab
-lab: debian-packages $(STAMPS)/dev ## Only the laboratory: real USB and power cuts in virtual machines (GUESTS=4 at a time)
-	$(BIN)/pytest tests/lab -n $(GUESTS) --dist load --maxschedchunk=1 --durations=0 --durations-min=1
+lab: debian-packages $(STAMPS)/dev ## The laboratory: real USB and power cuts in virtual machines (GUESTS=4 at a time)
+	$(BIN)/pytest tests/lab -n $(GUESTS) --dist load --maxschedchunk=1 -rs --durations=0 --durations-min=1
 
 .PHONY: bench
 bench: $(STAMPS)/dev ## Measure speed and memory; prints a table and writes bench/results/

@@ -14,7 +14,8 @@ from dockd.model.ids import DIGEST_PATTERN, ID_PATTERN, OFFICER_PATTERN
 class Value(BaseModel):
     """Immutable, strict (no `false` for 0), unknown fields refused."""
 
-    # What checks them is built at the first use of each class: a program that starts needs few of them.
+    # What checks them is built at the first use of each class: a program that starts needs few of them. Several threads
+    # may be the first; pydantic builds under a lock since 2.14 (its pull request 13438).
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
     def to_json(self) -> Json:
