@@ -6,6 +6,7 @@ sha256sum and sqlite3. What must hold is said in `tests/support/oracle.py`.
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,16 @@ from tests.lab.guest import Guest
 from tests.support.oracle import Oracle, facts_in
 
 _STATE = "/var/lib/dockd"
-_COPY_JOURNAL = (
-    "import sqlite3, sys; source = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True, timeout=30); "
-    "target = sqlite3.connect(sys.argv[2]); source.backup(target); target.close()"
-)
+_COPY_OF_JOURNAL = """
+import base64, glob, os, sqlite3, sys
+(path,) = glob.glob(sys.argv[1] + "/journal/*.sqlite3")
+source = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+target = sqlite3.connect("/dev/shm/journal.copy")
+source.backup(target)
+target.close()
+print(base64.b64encode(open("/dev/shm/journal.copy", "rb").read()).decode())
+os.unlink("/dev/shm/journal.copy")
+"""
 
 
 @dataclass
@@ -31,6 +38,7 @@ class Accounts(Oracle):
     guest: Guest | None = None
     since: int = 0
     """The last fact before this scenario. The chain is always judged from the first."""
+    _looked_at: list[RecordedFact] | None = None
 
     @classmethod
     def of(cls, guest: Guest, store: Path, cameras: list[CameraImage], folder: Path, since: int = 0) -> Accounts:
@@ -51,26 +59,28 @@ class Accounts(Oracle):
         return {line.split()[0] for line in told.splitlines()}
 
     def facts(self) -> list[RecordedFact]:
-        guest = self._inside()
-        guest.shell("rm -f /root/journal.copy")
-        guest.run("python3", "-c", _COPY_JOURNAL, self.journal_in_guest(), "/root/journal.copy")
-        self.journal.write_bytes(guest.read_file("/root/journal.copy"))
-        return facts_in(self.journal)
+        """Every fact of the journal as it is now."""
+        copied = self._inside().run("python3", "-IS", "-c", _COPY_OF_JOURNAL, _STATE)
+        self.journal.write_bytes(base64.b64decode(copied))
+        self._looked_at = facts_in(self.journal)
+        return self._looked_at
 
     def journal_in_guest(self) -> str:
         """Path of the journal's database."""
         return self._inside().shell(f"ls {_STATE}/journal/*.sqlite3").strip()
 
     def kinds(self) -> Counter[str]:
-        """How many facts of each kind this scenario made."""
+        """How many facts of each kind this scenario had made when the books were last judged."""
         return Counter(str(one.fact.kind) for one in self._own_facts())
 
     def facts_of(self, kind: str) -> list[dict[str, Any]]:
-        """Every fact of one kind that this scenario made, as in JSON."""
+        """Every fact of one kind that this scenario had made when the books were last judged, as in JSON."""
         return [one.fact.model_dump(mode="json") for one in self._own_facts() if one.fact.kind == kind]
 
     def _own_facts(self) -> list[RecordedFact]:
-        return [one for one in self.facts() if one.number > self.since]
+        # Looking anew costs the guest a second each time.
+        facts = self.facts() if self._looked_at is None else self._looked_at
+        return [one for one in facts if one.number > self.since]
 
     def _inside(self) -> Guest:
         assert self.guest is not None

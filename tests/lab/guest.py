@@ -26,6 +26,8 @@ CENTRE_PORT = 8490
 PATIENCE_SECONDS = 300.0
 """A guest without its own hardware is slow, and slower beside other work: what is judged is what happens, not when."""
 _LOOK_AGAIN_SECONDS = 0.3
+_ASK_AGAIN_SECONDS = 1.0
+"""A program that is started in the guest to look takes a tenth of a second from what is looked at."""
 _UNSOUND = ("Traceback (most recent call last)", "internal-error", "kernel BUG", "Oops:", "Watchdog timeout")
 
 
@@ -88,7 +90,7 @@ class Guest:
         end = time.monotonic() + seconds
         while not (found := self.machine.agent(["sh", "-c", script])["output"].strip()):
             assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(_ASK_AGAIN_SECONDS)
         return str(found)
 
     # --- the dock's page ---------------------------------------------------------------------------------

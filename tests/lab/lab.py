@@ -65,9 +65,16 @@ class Scene:
         self._told_before_bytes = 0
         self.centre = Centre(lab.installed.centre, self.folder, self.folder / "centre.log")
 
-    def start_guest(self, *, is_power_cut_planned: bool = False) -> Guest:
-        """A dock host that was just set up, connected to the centre. A second one is the very same host again."""
-        guest = self._restore(self._lab.installed.for_scenarios, is_power_cut_planned=is_power_cut_planned)
+    def start_guest(self, *, is_power_cut_planned: bool = False, is_switched_on: bool = False) -> Guest:
+        """A dock host that was just set up, connected to the centre. A second one is the very same host again.
+
+        It goes on where it was saved; `is_switched_on`: it starts as after a loss of power.
+        """
+        guest = self._restore(
+            self._lab.installed.for_scenarios,
+            is_power_cut_planned=is_power_cut_planned,
+            is_switched_on=is_switched_on,
+        )
         guest.connect(self.centre)
         guest.until(lambda dock: dock.is_centre_reachable, "the dock to reach the centre")
         return guest
@@ -81,7 +88,7 @@ class Scene:
         """A dock host as the install guide leaves it: its centre beside it, its page on its own loopback only."""
         return self._restore(self._lab.installed.by_guide)
 
-    def _restore(self, host: SavedHost, *, is_power_cut_planned: bool = False) -> Guest:
+    def _restore(self, host: SavedHost, *, is_power_cut_planned: bool = False, is_switched_on: bool = False) -> Guest:
         installed = self._lab.installed
         place = self.folder / f"guest-{len(self.guests) + 1}"
         place.mkdir()
@@ -92,7 +99,7 @@ class Scene:
             place / "disk.qcow2",
             place,
             is_power_cut_planned=is_power_cut_planned,
-            saved_state=host.state,
+            saved_state=None if is_switched_on else host.state,
             forwards=((page_port, PAGE_PORT),),
             accelerator=self._lab.accelerator,
         )

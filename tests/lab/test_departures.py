@@ -74,7 +74,7 @@ def _pull_after(guest: Guest, bay: Bay, more_bytes: int) -> None:
     before = guest.machine.read_bytes(bay.device)
     last, since = before, time.monotonic()
     while last < before + more_bytes and time.monotonic() < since + _STANDSTILL_SECONDS:
-        time.sleep(0.01)
+        time.sleep(0.03)
         read = guest.machine.read_bytes(bay.device)
         if read > last:
             last, since = read, time.monotonic()

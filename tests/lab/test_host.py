@@ -61,9 +61,7 @@ def _state_files(guest: Guest) -> str:
 
 @pytest.mark.takes_long
 def test_a_host_that_has_never_seen_a_usb_disk_takes_its_first_camera(scene: Scene) -> None:
-    guest = scene.start_guest(is_power_cut_planned=True)
-    guest.cut_power()
-    guest.boot()
+    guest = scene.start_guest(is_switched_on=True)
     assert guest.shell("ls -d /dev/sd? 2> /dev/null || true").strip() == "", "the host has a SCSI disk of its own"
     camera = scene.camera("BWC0001")
     guest.bays["1"].dock(camera)

@@ -18,12 +18,12 @@ import glob, json, os, sqlite3, sys, time
 copies = "/var/lib/dockd/staging/copies/*/"
 journal = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True, isolation_level=None)
 while not glob.glob(copies + ".*.partial"):
-    time.sleep(0.02)
+    time.sleep(0.1)
 # A reader keeps SQLite from committing: whatever the dock does next, no row can say so.
 journal.execute("BEGIN")
 staged = journal.execute("SELECT count(*) FROM facts WHERE body LIKE '%RecordingStaged%'").fetchone()[0]
 while not (final := [one for one in glob.glob(copies + "*") if not one.endswith(".partial")]):
-    time.sleep(0.02)
+    time.sleep(0.1)
 os.sync()
 print(json.dumps({"staged": staged, "final": final}))
 sys.stdout.flush()

@@ -124,11 +124,11 @@ class Oracle:
             assert chain_break(before, fact) is None, f"chain breaks at {fact.number}: {chain_break(before, fact)}"
             before = fact
 
-    def check_order_of_custody(self) -> None:
+    def check_order_of_custody(self, facts: Iterable[RecordedFact] | None = None) -> None:
         """Nothing erased without an earlier receipt, intent and listing in that session; no step back."""
         rank: dict[str, int] = {}
         intended: set[str] = set()
-        for recorded in self.facts():
+        for recorded in self.facts() if facts is None else facts:
             body = json.loads(recorded.fact.model_dump_json())
             kind = body["kind"]
             recording = (
@@ -150,17 +150,18 @@ class Oracle:
             if kind in RANKS:
                 rank[recording] = max(rank.get(recording, 0), RANKS[kind])
 
-    def check_all(self) -> None:
-        """Every invariant that must hold at any moment."""
+    def check_all(self) -> list[RecordedFact]:
+        """Every invariant that must hold at any moment; returns the facts that were judged."""
         self.check_nothing_lost()
         self.check_erased_only_what_the_store_has()
-        self.check_chain()
-        self.check_order_of_custody()
+        facts = self.facts()
+        self.check_chain(facts)
+        self.check_order_of_custody(facts)
+        return facts
 
     def check_finished(self) -> None:
         """The end of a good day: all cards empty, everything in the store, the chain sound."""
-        self.check_all()
-        assert self.facts(), "there is no journal"
+        assert self.check_all(), "there is no journal"
         assert not self.on_cards(), f"still on cards: {sorted(self.on_cards())}"
         stored = self.in_store()
         missing = {name for digest, name in self.expected.items() if digest not in stored}
