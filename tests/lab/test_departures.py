@@ -97,6 +97,7 @@ def test_a_camera_half_copied_goes_on_in_another_bay(shared: Scene) -> None:
     assert len(books.facts_of("RecordingListed")) == 2, "the other bay took the camera's recordings for new ones"
 
 
+@pytest.mark.takes_long
 def test_a_camera_half_copied_goes_on_at_another_dock(scene: Scene) -> None:
     here = scene.start_guest()
     camera = scene.camera("BWC0001", count=2, size_bytes=3_000_000)

@@ -5,6 +5,8 @@ Everything before the first camera was followed when the lab made its host (`ins
 
 from __future__ import annotations
 
+import pytest
+
 from tests.lab.guide import blocks_by_heading
 from tests.lab.installation import FIRST_CAMERA, GUIDE, WHICH_BAY, follow
 from tests.lab.lab import Scene
@@ -20,6 +22,7 @@ while True:
 """The administrator watches the page; nobody outside can."""
 
 
+@pytest.mark.takes_long
 def test_the_install_guide_ends_with_a_verified_camera(scene: Scene) -> None:
     blocks = blocks_by_heading(GUIDE)
     titles = list(blocks)
