@@ -139,7 +139,6 @@ class Database:
     def __init__(self, connection: Connection, thread: ThreadPoolExecutor) -> None:
         self._connection = connection
         self._thread = thread
-        self._running: set[asyncio.Task[Any]] = set()
         self._is_closed = False
 
     @classmethod
@@ -162,29 +161,15 @@ class Database:
         """
         if self._is_closed:
             raise JournalUnwritable("The journal is closed.")
-        task = asyncio.create_task(self._take_turn(work), name="journal work")
-        self._running.add(task)
-        task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(self._thread.submit(work, self._connection)))
+        except DATABASE_ERRORS as error:
+            raise journal_error(error) from error
 
     async def close(self) -> None:
         """Wait for what runs, then close the connection and its thread. Nothing to do the second time."""
         if self._is_closed:
             return
         self._is_closed = True
-        while self._running:
-            await asyncio.wait(self._running)
         await asyncio.wrap_future(self._thread.submit(self._connection.close))
         self._thread.shutdown()
-
-    async def _take_turn(self, work: Callable[[Connection], _T]) -> _T:
-        try:
-            return await asyncio.wrap_future(self._thread.submit(work, self._connection))
-        except DATABASE_ERRORS as error:
-            raise journal_error(error) from error
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            # Looked at here, for a cancelled caller will not.
-            task.exception()
