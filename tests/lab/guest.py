@@ -148,7 +148,7 @@ class Guest:
     def until_empty(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until no bay shows anything, and the centre has every fact."""
         self.until(
-            lambda dock: all(one.state == "empty" for one in dock.bays) and dock.facts == dock.facts_at_centre,
+            _is_empty,
             "all bays to be empty and every fact to be at the centre",
             seconds,
         )
@@ -156,12 +156,7 @@ class Guest:
     def until_settled(self, seconds: float = PATIENCE_SECONDS) -> DockStatus:
         """Wait until nothing is left to do: no camera, nothing waiting for the centre, every fact there."""
         return self.until(
-            lambda dock: (
-                all(one.state == "empty" for one in dock.bays)
-                and dock.is_centre_reachable
-                and dock.waiting_recordings == 0
-                and dock.facts == dock.facts_at_centre
-            ),
+            lambda dock: _is_empty(dock) and dock.is_centre_reachable and dock.waiting_recordings == 0,
             "the dock to have nothing left to do",
             seconds,
         )
@@ -236,3 +231,8 @@ class Guest:
     def close(self) -> None:
         """Switch it off."""
         self.machine.kill()
+
+
+def _is_empty(dock: DockStatus) -> bool:
+    """No bay shows anything, and the centre has every fact."""
+    return all(one.state == "empty" for one in dock.bays) and dock.facts == dock.facts_at_centre

@@ -10,7 +10,9 @@ import random
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -175,22 +177,30 @@ class SharedDock:
 
     def scene_for(self, name: str) -> Scene:
         """The place of the next scenario, its dock connected and at rest."""
-        if self._scene is None:
-            self._scene = Scene(self._lab, "shared dock", self._seed)
-            self._scene.start_guest()
-        self._scene.next_scenario(name)
-        return self._scene
+        with self._thrown_away_on_failure():
+            if self._scene is None:
+                self._scene = Scene(self._lab, "shared dock", self._seed)
+                self._scene.start_guest()
+            self._scene.next_scenario(name)
+            return self._scene
 
     def end_turn(self, *, is_fit: bool) -> None:
         """The scenario is over; fails when it left the dock with something to do."""
-        if is_fit and self._scene is not None:
-            try:
-                self._scene.dock.until_settled()
-            except AssertionError:
-                self.close()
-                raise
-        else:
+        if not is_fit or self._scene is None:
             self.close()
+            return
+        with self._thrown_away_on_failure():
+            self._scene.dock.until_settled()
+
+    @contextmanager
+    def _thrown_away_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except AssertionError:
+            if self._scene is not None:
+                print(f"\nThe guest's log is kept in {self._scene.keep_logs()}")
+            self.close()
+            raise
 
     def close(self) -> None:
         """Switch it off; whoever asks for a scene afterwards gets a new dock."""
