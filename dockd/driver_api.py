@@ -298,7 +298,11 @@ class Driver(Protocol):
         """The devices it claims."""
 
     def open(self, port: Port, context: DriverContext) -> AbstractAsyncContextManager[Camera]:
-        """Make the storage reachable. Safe to leave after the cable was pulled."""
+        """Make the storage reachable. Safe to leave after the cable was pulled.
+
+        Leaving may be cancelled: the news that the camera has left can come while a failed access is being cleared
+        up. What must not stay (a mount, a lock) is given back with `dockd.ending.to_the_end`.
+        """
 
     def watch(self) -> AbstractAsyncContextManager[AsyncIterator[PortEvent]] | None:
         """The driver's own ports where they are not USB ports (folder bays); None for USB drivers.

@@ -8,7 +8,6 @@ its own: `docs/decisions/0005-privilege.md`; whose rights it uses: `0009-rights-
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import stat
@@ -28,6 +27,7 @@ from dockd.dock.usb_descriptors import DescriptorsMalformed, parse_descriptors
 from dockd.dock.usb_policy import UsbConfig, check_interfaces
 from dockd.dock.worker import CameraThread
 from dockd.driver_api import Volume
+from dockd.ending import to_the_end
 from dockd.errors import (
     CameraGone,
     CardUnreadable,
@@ -158,7 +158,7 @@ class HostPrivilege:
         except BaseException as error:
             # Also when cancelled: the call goes on in its thread, and may yet succeed.
             mounting.abandon()
-            await asyncio.shield(self.unmount(mounting.mount_point))
+            await to_the_end(self.unmount(mounting.mount_point))
             if isinstance(error, OSError):
                 _raise_in_words(error, volume.device_node, "The card could not be mounted", _MOUNT_WORDS)
             raise
@@ -193,6 +193,8 @@ class HostPrivilege:
         except FileNotFoundError:
             return
         except OSError as error:
+            # Told here as well: whoever lets go of a card that is gone does not look at errors any more.
+            _log.warning("mount-point-left", mount_point=str(mount_point), reason=str(error))
             raise CardUnreadable(f"The mount point {mount_point} could not be removed: {error.strerror}.") from error
 
     async def authorise(self, port: Port) -> None:

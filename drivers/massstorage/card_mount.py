@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from dockd.driver_api import DriverContext, Volume
+from dockd.ending import to_the_end
 from dockd.errors import CameraGone, DockdError
 from drivers.massstorage.mounted_card import MountedCard
 
@@ -127,17 +128,17 @@ class CardMount:
             is_done = True
         finally:
             if is_done:
-                await self._protect()
+                await to_the_end(self._protect())
             else:
                 with suppress(DockdError):
-                    await self._protect()
+                    await to_the_end(self._protect())
 
     async def end(self) -> None:
         """Close and unmount. Never raises for a card that is gone or stuck: there is nothing more to lose."""
         with self._lock:
             self._is_ended = True
         with suppress(DockdError):
-            await self._close()
+            await to_the_end(self._close())
 
     async def _protect(self) -> None:
         await self._close()

@@ -33,6 +33,7 @@ class Faults:
     """The read of this byte does not come back until `released` is set."""
     released: threading.Event = field(default_factory=threading.Event)
     before_read: Callable[[int], None] = lambda _offset: None
+    before_close: Callable[[], None] = lambda: None
 
 
 class ScriptedCard:
@@ -110,4 +111,5 @@ class ScriptedReader:
     def close(self) -> None:
         assert not self._is_closed, "closed twice"
         self._is_closed = True
+        self._card.faults.before_close()
         self._card.closed += 1

@@ -16,6 +16,7 @@ from dockd.dock.transfer.pump import Pump, close_source, leg_limit_seconds
 from dockd.dock.transfer.settings import CopySettings
 from dockd.dock.transfer.source import OpenSource, SourceWalk
 from dockd.driver_api import Storage
+from dockd.ending import to_the_end
 from dockd.errors import CardUnreadable, SourceChanged
 from dockd.model.ids import SessionId
 from dockd.model.recording import ConfirmedSource, SourceFile
@@ -68,9 +69,14 @@ async def confirm_source(
         await on_disk(lambda: line.drain(limit_seconds), timeout_seconds=limit_seconds)
         line.check()
     finally:
-        await close_source(opened, run_blocking, settings)
-        await on_disk(lambda: line.close(limit_seconds), timeout_seconds=limit_seconds)
+        await to_the_end(_close(opened, line, run_blocking, settings))
     digest = sha256.hexdigest()
     if digest != entry.digest:
         raise SourceChanged(f"{source.path.text} holds other bytes on the card now than when it was copied.")
     return ConfirmedSource(recording=entry.recording, session=session, digest=digest, size_bytes=source.size_bytes)
+
+
+async def _close(source: OpenSource, line: Line, run_blocking: RunBlocking, settings: CopySettings) -> None:
+    limit_seconds = leg_limit_seconds(settings)
+    await close_source(source, run_blocking, settings)
+    await on_disk(lambda: line.close(limit_seconds), timeout_seconds=limit_seconds)

@@ -29,6 +29,7 @@ from dockd.dock.transfer.settings import CopySettings
 from dockd.dock.transfer.source import OpenSource, SourceWalk
 from dockd.dock.transfer.staged_container import container_of
 from dockd.driver_api import Storage
+from dockd.ending import to_the_end
 from dockd.errors import (
     CameraGone,
     CardUnreadable,
@@ -148,7 +149,7 @@ class _Copy:
         except DiskFailed as failed:
             raise await self._disk_failed(failed.error) from failed.error
         finally:
-            await self._close()
+            await to_the_end(self._close())
 
     async def _run(self) -> CopiedRecording:
         try:
@@ -199,7 +200,7 @@ class _Copy:
         except BaseException:
             if checkpoint is not None:
                 # No fsync of ours may still run when the copy is closed or tried again.
-                await asyncio.wait({checkpoint})
+                await to_the_end(asyncio.wait({checkpoint}))
                 forget(checkpoint)
             raise
 

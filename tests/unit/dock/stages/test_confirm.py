@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -74,6 +76,23 @@ async def test_card_with_a_bad_place_is_never_confirmed_even_if_zeros_would_agre
     staged = await bench.copy()
     with pytest.raises(CardUnreadable):
         await confirm(bench, staged.digest)
+
+
+async def test_cancelled_while_it_clears_up_after_a_failure_it_leaves_no_thread(bench):
+    bench.put(300 * KIB)
+    staged = await bench.copy()
+    bench.card.faults.gone_at = 200 * KIB
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(confirm(bench, staged.digest))
+
+    def the_kernel_says_that_it_left():
+        loop.call_soon_threadsafe(task.cancel)
+        time.sleep(0.05)
+
+    bench.card.faults.before_close = the_kernel_says_that_it_left
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not [one.name for one in threading.enumerate() if one.name.startswith("confirm-")]
 
 
 async def test_pulled_cable_confirms_nothing(bench):

@@ -6,7 +6,10 @@ import asyncio
 import errno
 import hashlib
 import mmap
+import time
 import tracemalloc
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +28,14 @@ KIB = 1024
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def files_open_below(folder):
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the listing itself is closed by now
+            found.append(descriptor.readlink())
+    return [one for one in found if folder in one.parents]
 
 
 # --- what a good copy is ----------------------------------------------------------------------
@@ -233,6 +244,24 @@ async def test_cancelled_copy_leaves_nothing_running_and_can_go_on(bench):
     assert not bench.final.exists()
     bench.redock()
     bench.card.faults.before_read = lambda _offset: None
+    assert (await bench.copy()).digest == sha256(content)
+
+
+async def test_copy_that_is_cancelled_while_it_clears_up_after_a_failure_leaves_nothing_open(bench):
+    content = bench.put(400 * KIB)
+    bench.card.faults.gone_at = 300 * KIB
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(bench.copy())
+
+    def the_kernel_says_that_it_left():
+        loop.call_soon_threadsafe(task.cancel)
+        time.sleep(0.05)
+
+    bench.card.faults.before_close = the_kernel_says_that_it_left
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not files_open_below(bench.partial.parent)
+    bench.redock()
     assert (await bench.copy()).digest == sha256(content)
 
 

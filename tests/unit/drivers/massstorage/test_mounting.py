@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,31 @@ async def test_a_number_that_does_not_fit_does_not_even_open_the_card_for_writin
         with pytest.raises(BadRequest, match="at most 6"):
             await camera.assignment.write(OfficerNumber("PC-12345"))
     assert "setrw" not in rig.room.history
+
+
+@pytest.mark.parametrize("is_written_to", [False, True])
+@pytest.mark.parametrize("late", range(16))
+async def test_whenever_the_news_comes_that_a_failing_camera_has_left_nothing_stays_mounted_or_writable(
+    rig: MassStorageFilesRig, *, late: int, is_written_to: bool
+) -> None:
+    has_failed = asyncio.Event()
+
+    async def docking() -> None:
+        async with rig.open() as camera:
+            async with camera.storage.erasing() if is_written_to else nullcontext():
+                has_failed.set()
+                raise CameraGone("The card does not answer any more.")
+
+    task = asyncio.create_task(docking())
+    await has_failed.wait()
+    for _ in range(late):
+        await asyncio.sleep(0)
+    task.cancel()
+    with suppress(asyncio.CancelledError, CameraGone):
+        await task
+    assert rig.room.mounted is None
+    assert rig.room.is_read_only
+    assert rig.room.history[-1] == "unmount"
 
 
 async def test_the_permission_to_write_ends_with_its_block(rig: MassStorageFilesRig) -> None:
