@@ -72,6 +72,12 @@ class Guest:
         """Write a file in the guest."""
         self.shell('printf "%s" "$2" > "$1"', path, text)
 
+    def cards_in_sight_of_the_daemon(self) -> list[str]:
+        """Every card that the daemon has mounted in its own view: lines of mountinfo (proc(5))."""
+        process = self.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service").strip()
+        mounts = self.run("cat", f"/proc/{process}/mountinfo").splitlines()
+        return [line for line in mounts if " /run/dockd/mounts/" in line]
+
     def fill_exfat(self, camera: CameraImage) -> None:
         """Let the guest's kernel write the recordings onto an exFAT card, at a port that is no bay."""
         self.workbench.dock(camera)
@@ -184,6 +190,10 @@ class Guest:
     def set_clock(self, at: datetime | None = None) -> None:
         """Set the guest's clock (now), and forget nothing else."""
         self.run("date", "--utc", "--set", f"{at or datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}")
+
+    def clock(self) -> float:
+        """What the guest's clock shows, in seconds since 1970."""
+        return float(self.run("date", "+%s.%N"))
 
     def cut_power(self) -> None:
         """The plug is pulled."""

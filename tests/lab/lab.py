@@ -185,12 +185,14 @@ class SharedDock:
             return self._scene
 
     def end_turn(self, *, is_fit: bool) -> None:
-        """The scenario is over; fails when it left the dock with something to do."""
+        """The scenario is over; fails when it left the dock with something to do, or a card mounted."""
         if not is_fit or self._scene is None:
             self.close()
             return
         with self._thrown_away_on_failure():
             self._scene.dock.until_settled()
+            mounted = self._scene.dock.cards_in_sight_of_the_daemon()
+            assert not mounted, f"cards that have left are still mounted: {mounted}"
 
     @contextmanager
     def _thrown_away_on_failure(self) -> Iterator[None]:

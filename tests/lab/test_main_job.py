@@ -85,9 +85,7 @@ def test_no_other_process_sees_a_mounted_card(shared: Scene) -> None:
     guest.bays["1"].dock(camera)
     guest.until_state(guest.bays["1"], "securing")
 
-    process = guest.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service").strip()
-    of_the_daemon = guest.run("cat", f"/proc/{process}/mountinfo")
-    mounts = [line for line in of_the_daemon.splitlines() if " /run/dockd/mounts/" in line]
+    mounts = guest.cards_in_sight_of_the_daemon()
     assert len(mounts) == 1
     options = mounts[0].split()[5].split(",")
     assert {"ro", "nosuid", "nodev", "noexec", "nosymfollow"} <= set(options)
@@ -102,9 +100,7 @@ def test_no_other_process_sees_a_mounted_card(shared: Scene) -> None:
     guest.bays["1"].pull()
     guest.until_empty()
     shared.accounts().check_finished()
-    assert not [
-        line for line in guest.run("cat", f"/proc/{process}/mountinfo").splitlines() if "/run/dockd/mounts/" in line
-    ]
+    assert not guest.cards_in_sight_of_the_daemon()
 
 
 def test_bays_are_learned_by_docking_a_camera_in_each(scene: Scene) -> None:
