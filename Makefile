@@ -13,7 +13,7 @@ STAMPS := $(VENV)/.stamps
 DEMO ?=
 TESTS ?= tests
 WORKERS ?= 3
-GUESTS ?= 4
+GUESTS ?= 3
 CHECKED := dockd drivers migrations tests bench docs deploy
 LINTS := lint-format lint-code lint-types lint-imports lint-docs
 
@@ -36,7 +36,7 @@ test: debian-packages $(STAMPS)/dev ## Everything: what `check` does, all other 
 	@$(if $(filter tests,$(TESTS)),$(MAKE) --no-print-directory lab)
 
 .PHONY: lab
-lab: debian-packages $(STAMPS)/dev ## The laboratory: real USB and power cuts in virtual machines (GUESTS=4 at a time)
+lab: debian-packages $(STAMPS)/dev ## The laboratory: real USB and power cuts in virtual machines (GUESTS=3 at a time)
 	$(BIN)/pytest tests/lab -n $(GUESTS) --dist load --maxschedchunk=1 -rs --durations=0 --durations-min=1
 
 .PHONY: bench

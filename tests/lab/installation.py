@@ -279,6 +279,9 @@ heartbeat_seconds = 10.0
 gather_seconds = 0.5
 longest_retry_seconds = 2.0
 
+[drivers.massstorage]
+volume_timeout_seconds = 15.0
+
 [usb]
 hubs = [{", ".join(f'"1-{hub}"' for hub in range(1, HUBS + 1))}]
 

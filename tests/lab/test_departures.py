@@ -14,8 +14,8 @@ from tests.lab.guest import Guest
 from tests.lab.installation import dock_toml
 from tests.lab.lab import Scene
 
-_SIZE_BYTES = 1_500_000
-_SLOW = 1_000_000
+_SIZE_BYTES = 900_000
+_SLOW = 600_000
 _AT_ONCE = 5
 _STANDSTILL_SECONDS = 0.4
 

@@ -13,11 +13,11 @@ from tests.lab.lab import Scene
 @pytest.mark.takes_long
 def test_an_upgrade_with_a_camera_half_copied_goes_on_afterwards(scene: Scene) -> None:
     guest = scene.start_guest()
-    camera = scene.camera("BWC0001", count=2, size_bytes=4_000_000)
+    camera = scene.camera("BWC0001", count=2, size_bytes=2_000_000)
     bay = guest.bays["6"]
     bay.dock(camera, bytes_per_second=400_000)
     guest.until(
-        lambda dock: any(one.progress and one.progress.done_bytes > 1_000_000 for one in dock.bays), "half a copy"
+        lambda dock: any(one.progress and one.progress.done_bytes > 500_000 for one in dock.bays), "half a copy"
     )
     before = guest.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service")
     guest.shell("dpkg --install /root/dockd_*_amd64.deb", timeout_seconds=180)
