@@ -72,10 +72,13 @@ class Guest:
         """Write a file in the guest."""
         self.shell('printf "%s" "$2" > "$1"', path, text)
 
+    def daemon_process(self) -> str:
+        """The number of the daemon's process."""
+        return self.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service").strip()
+
     def cards_in_sight_of_the_daemon(self) -> list[str]:
         """Every card that the daemon has mounted in its own view: lines of mountinfo (proc(5))."""
-        process = self.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service").strip()
-        mounts = self.run("cat", f"/proc/{process}/mountinfo").splitlines()
+        mounts = self.run("cat", f"/proc/{self.daemon_process()}/mountinfo").splitlines()
         return [line for line in mounts if " /run/dockd/mounts/" in line]
 
     def fill_exfat(self, camera: CameraImage) -> None:

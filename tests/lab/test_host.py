@@ -19,11 +19,11 @@ def test_an_upgrade_with_a_camera_half_copied_goes_on_afterwards(scene: Scene) -
     guest.until(
         lambda dock: any(one.progress and one.progress.done_bytes > 500_000 for one in dock.bays), "half a copy"
     )
-    before = guest.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service")
+    before = guest.daemon_process()
     guest.shell("dpkg --install /root/dockd_*_amd64.deb", timeout_seconds=180)
     guest.until(lambda dock: True, "the dock's page after the upgrade")
 
-    assert guest.run("systemctl", "show", "--property=MainPID", "--value", "dockd.service") != before
+    assert guest.daemon_process() != before
     scene.accounts().check_all()
     guest.until_state(bay, "ready")
     bay.pull()

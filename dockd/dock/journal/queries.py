@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, func, select
@@ -107,22 +108,20 @@ def select_backlog() -> Select[int, Any, Any]:
     )
 
 
-_WAITING = (
-    select(ledger.c.recording, ledger.c.camera, ledger.c.path, ledger.c.size_bytes, ledger.c.recorded_at)
-    .where(
-        ledger.c.state.in_([int(Custody.VERIFIED), int(Custody.STORED)]),
-        ledger.c.has_copy.is_(True),
-    )
-    .order_by(ledger.c.listed_number)
-)
-
-
+@cache
 def select_waiting() -> Select[Any]:
     """What lies here verified and is not accepted yet, in the order in which it was first listed.
 
     Asked after every commit, and always the same: building it takes longer than SQLite needs for the answer.
     """
-    return _WAITING
+    return (
+        select(ledger.c.recording, ledger.c.camera, ledger.c.path, ledger.c.size_bytes, ledger.c.recorded_at)
+        .where(
+            ledger.c.state.in_([int(Custody.VERIFIED), int(Custody.STORED)]),
+            ledger.c.has_copy.is_(True),
+        )
+        .order_by(ledger.c.listed_number)
+    )
 
 
 def select_tally(session: SessionId) -> Select[int, int, int]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
 import random
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,6 +159,18 @@ class CopyBench:
             clock=self.clock,
             part_size_bytes=part_size_bytes,
         )
+
+    async def cancelled_when_it_closes_the_card(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run `work`; the kernel says that the camera has left while its file on the card is being closed."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(work)
+
+        def the_kernel_says_that_it_left() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+            time.sleep(0.05)
+
+        self.card.faults.before_close = the_kernel_says_that_it_left
+        return await task
 
     def redock(self) -> None:
         """The camera comes back, in another session, with the fault mended."""

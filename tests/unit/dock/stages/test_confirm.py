@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -82,16 +81,8 @@ async def test_cancelled_while_it_clears_up_after_a_failure_it_leaves_no_thread(
     bench.put(300 * KIB)
     staged = await bench.copy()
     bench.card.faults.gone_at = 200 * KIB
-    loop = asyncio.get_running_loop()
-    task = asyncio.create_task(confirm(bench, staged.digest))
-
-    def the_kernel_says_that_it_left():
-        loop.call_soon_threadsafe(task.cancel)
-        time.sleep(0.05)
-
-    bench.card.faults.before_close = the_kernel_says_that_it_left
     with pytest.raises(asyncio.CancelledError):
-        await task
+        await bench.cancelled_when_it_closes_the_card(confirm(bench, staged.digest))
     assert not [one.name for one in threading.enumerate() if one.name.startswith("confirm-")]
 
 

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import hashlib
 import mmap
-import time
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
@@ -250,16 +249,8 @@ async def test_cancelled_copy_leaves_nothing_running_and_can_go_on(bench):
 async def test_copy_that_is_cancelled_while_it_clears_up_after_a_failure_leaves_nothing_open(bench):
     content = bench.put(400 * KIB)
     bench.card.faults.gone_at = 300 * KIB
-    loop = asyncio.get_running_loop()
-    task = asyncio.create_task(bench.copy())
-
-    def the_kernel_says_that_it_left():
-        loop.call_soon_threadsafe(task.cancel)
-        time.sleep(0.05)
-
-    bench.card.faults.before_close = the_kernel_says_that_it_left
     with pytest.raises(asyncio.CancelledError):
-        await task
+        await bench.cancelled_when_it_closes_the_card(bench.copy())
     assert not files_open_below(bench.partial.parent)
     bench.redock()
     assert (await bench.copy()).digest == sha256(content)
