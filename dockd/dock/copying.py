@@ -52,28 +52,29 @@ async def copy_and_record(
         session=session,
         checkpoint=await journal.checkpoint(entry.recording),
     )
-    try:
-        with staging.reserve(entry.recording, entry.size_bytes):
-            copied = await copy_recording(
-                order,
-                storage=storage,
-                staging=staging,
-                run_blocking=thread.run_blocking,
-                save_checkpoint=save_checkpoint,
-                progress=progress,
-                settings=services.copying,
-                clock=services.clock,
-            )
-    except SourceChanged as change:
-        await _close_if_still_there(services, session, entry, source, storage, change)
-        raise
-    staged = copied.staged
-    if entry.state >= Custody.VERIFIED and staged.digest != entry.digest:
-        staging.discard(entry.recording)
-        await _replaced(services, session, entry, "the card gave other bytes than in an earlier session")
-        raise SourceChanged(f"{entry.path.text} holds other footage than when it was first copied.")
-    await journal.append(facts.RecordingStaged(staged=staged))
-    return copied.parts
+    async with staging.turn(entry.recording):
+        try:
+            with staging.reserve(entry.recording, entry.size_bytes):
+                copied = await copy_recording(
+                    order,
+                    storage=storage,
+                    staging=staging,
+                    run_blocking=thread.run_blocking,
+                    save_checkpoint=save_checkpoint,
+                    progress=progress,
+                    settings=services.copying,
+                    clock=services.clock,
+                )
+        except SourceChanged as change:
+            await _close_if_still_there(services, session, entry, source, storage, change)
+            raise
+        staged = copied.staged
+        if entry.state >= Custody.VERIFIED and staged.digest != entry.digest:
+            staging.discard(entry.recording)
+            await _replaced(services, session, entry, "the card gave other bytes than in an earlier session")
+            raise SourceChanged(f"{entry.path.text} holds other footage than when it was first copied.")
+        await journal.append(facts.RecordingStaged(staged=staged))
+        return copied.parts
 
 
 async def verify_and_record(
@@ -89,37 +90,47 @@ async def verify_and_record(
     A copy that gives back other bytes is thrown away: CopyDamaged the first time (it is copied
     again), DigestMismatch when it happens to the same recording again. Raises StagingSuspect.
     """
-    staged = entry.staged_copy()
-    try:
-        verified = await read_back(
-            staged,
-            staging=services.staging,
-            run_blocking=thread.run_blocking,
-            progress=progress,
-            known_parts=known_parts,
-        )
-    except DigestMismatch as mismatch:
-        mismatches[entry.recording] = mismatches.get(entry.recording, 0) + 1
-        await services.journal.append(
-            facts.CopyDiscarded(recording=entry.recording, code=mismatch.code, reason=mismatch.what)
-        )
-        services.staging.discard(entry.recording)
-        if mismatches[entry.recording] >= _MISMATCHES_BEFORE_HOLD:
-            raise
-        raise CopyDamaged(f"The copy of {entry.path.text} was damaged on the dock's disk.") from mismatch
-    await services.journal.append(facts.RecordingVerified(verified=verified))
+    async with services.staging.turn(entry.recording):
+        staged = entry.staged_copy()
+        try:
+            verified = await read_back(
+                staged,
+                staging=services.staging,
+                run_blocking=thread.run_blocking,
+                progress=progress,
+                known_parts=known_parts,
+            )
+        except DigestMismatch as mismatch:
+            mismatches[entry.recording] = mismatches.get(entry.recording, 0) + 1
+            await services.journal.append(
+                facts.CopyDiscarded(recording=entry.recording, code=mismatch.code, reason=mismatch.what)
+            )
+            services.staging.discard(entry.recording)
+            if mismatches[entry.recording] >= _MISMATCHES_BEFORE_HOLD:
+                raise
+            raise CopyDamaged(f"The copy of {entry.path.text} was damaged on the dock's disk.") from mismatch
+        await services.journal.append(facts.RecordingVerified(verified=verified))
 
 
 async def discard_missing_copy(services: DockServices, entry: LedgerEntry) -> None:
-    """Write down a copy that the staging disk has lost (a replaced disk), so that it is made again."""
-    if not entry.has_copy or entry.is_settled:
+    """Write down a copy that the staging disk has lost (a replaced disk), so that it is made again.
+
+    Waits for a sending that is under way: it may end with the receipt, and then there is nothing to make again.
+    """
+    if not _should_be_here(entry) or await services.staging.present(entry.recording, entry.size_bytes):
         return
-    if not await services.staging.present(entry.recording, entry.size_bytes):
-        await services.journal.append(
-            facts.CopyDiscarded(
-                recording=entry.recording, code="copy-missing", reason="the staging disk does not hold it any more"
+    async with services.staging.turn(entry.recording):
+        now = await services.journal.entry(entry.recording)
+        if now is not None and _should_be_here(now):
+            await services.journal.append(
+                facts.CopyDiscarded(
+                    recording=entry.recording, code="copy-missing", reason="the staging disk does not hold it any more"
+                )
             )
-        )
+
+
+def _should_be_here(entry: LedgerEntry) -> bool:
+    return entry.has_copy and not entry.is_settled
 
 
 async def check_copies(journal: Journal, session: SessionId) -> None:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from pydantic import Field
 
@@ -58,6 +59,7 @@ class Staging:
         self._files = StagedFiles(self._root, self._disk)
         self._lock = threading.Lock()
         self._reserved: dict[object, tuple[RecordingId, int]] = {}
+        self._turns: WeakValueDictionary[RecordingId, asyncio.Lock] = WeakValueDictionary()
         self._suspect_reason: str | None = None
 
     async def open(self) -> None:
@@ -67,6 +69,14 @@ class Staging:
         fails the trial.
         """
         await asyncio.to_thread(self._open)
+
+    def turn(self, recording: RecordingId) -> asyncio.Lock:
+        """The turn at one recording's copy, for `async with`: one at a time makes it, gives it up or sends it.
+
+        What the ledger says of the copy holds as long as the turn does, and has to be asked again with each turn.
+        Nobody takes a second turn while holding one.
+        """
+        return self._turns.setdefault(recording, asyncio.Lock())
 
     # --- files ------------------------------------------------------------------------------------
 

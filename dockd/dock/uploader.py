@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -65,6 +65,9 @@ class UploadJournal(SenderJournal, Protocol):
 
 class StagedCopies(Protocol):
     """What the uploader needs of the staging disk."""
+
+    def turn(self, recording: RecordingId) -> AbstractAsyncContextManager[None]:
+        """While it lasts nobody else makes the copy or gives it up."""
 
     def final_path(self, recording: RecordingId) -> Path:
         """Where a verified copy lies."""
@@ -151,7 +154,8 @@ class Uploader:
             pinned=pinned,
             path_of=staging.final_path,
         )
-        self._active: dict[RecordingId, Transfer] = {}
+        # Taken from the queue; None until its turn at the copy has come.
+        self._active: dict[RecordingId, Transfer | None] = {}
         self._tries: dict[RecordingId, _Try] = {}
         self._queue: list[Waiting] = []
         self._listed_monotonic = float("-inf")
@@ -171,6 +175,7 @@ class Uploader:
             transfers=tuple(
                 ActiveTransfer(one.entry.recording, one.entry.camera, one.entry.size_bytes, one.done_bytes)
                 for one in self._active.values()
+                if one is not None
             ),
             rate_bytes_per_second=self._rate.bytes_per_second(),
         )
@@ -221,20 +226,14 @@ class Uploader:
                 not_due.append(entry)
                 look_again_seconds = min(look_again_seconds, wait_seconds)
             elif entry.recording not in self._active:
-                await self._start(entry.recording, tasks)
+                self._active[entry.recording] = None
+                tasks.create_task(self._take_turn(entry.recording), name=f"upload {entry.recording}")
         self._queue = not_due + self._queue[taken:]
         return look_again_seconds
 
     def _wait_seconds(self, recording: RecordingId, now: float) -> float:
         one = self._tries.get(recording)
         return 0.0 if one is None else one.not_before_monotonic - now
-
-    async def _start(self, recording: RecordingId, tasks: asyncio.TaskGroup) -> None:
-        """Begin to send, if the ledger still says that there is something to send."""
-        entry = await self._journal.entry(recording)
-        if entry is not None and entry.state in _WAITING and entry.has_copy and entry.verified is not None:
-            transfer = self._active[recording] = Transfer(entry)
-            tasks.create_task(self._carry(transfer), name=f"upload {recording}")
 
     async def _relist(self, now: float) -> None:
         """Ask the journal what waits: when something changed, but not for every fact of a long backlog."""
@@ -270,9 +269,21 @@ class Uploader:
         self._is_store_checked = True
         return True
 
+    async def _take_turn(self, recording: RecordingId) -> None:
+        """Send one recording, if the ledger still says that there is something to send."""
+        try:
+            async with self._staging.turn(recording):
+                entry = await self._journal.entry(recording)
+                if entry is not None and entry.state in _WAITING and entry.has_copy and entry.verified is not None:
+                    transfer = self._active[recording] = Transfer(entry)
+                    await self._carry(transfer)
+        finally:
+            del self._active[recording]
+            self._is_stale = True
+            self._wake.set()
+
     async def _carry(self, transfer: Transfer) -> None:
         """Send one recording and settle what its outcome means."""
-        recording = transfer.entry.recording
         try:
             await self._sender.send(transfer)
         except CentreUnavailable as error:
@@ -287,12 +298,8 @@ class Uploader:
             await self._give_up_copy(transfer.entry, damage)
         else:
             self._failures_in_a_row = 0
-            self._tries.pop(recording, None)
+            self._tries.pop(transfer.entry.recording, None)
             self._warning = None
-        finally:
-            del self._active[recording]
-            self._is_stale = True
-            self._wake.set()
 
     def _later(self, transfer: Transfer, error: CentreUnavailable) -> None:
         one = self._try_of(transfer)
@@ -336,9 +343,6 @@ class Uploader:
         _log.error("staged_copy_damaged", recording=entry.recording, code=damage.code, reason=damage.reason)
         if damage.is_disk_fault:
             self._staging.mark_suspect(damage.reason)
-        now = await self._journal.entry(entry.recording)
-        if now is None or not now.has_copy or now.verified != entry.verified or now.state not in _WAITING:
-            return  # a session has dealt with it meanwhile
         await self._journal.append(
             CopyDiscarded(recording=entry.recording, code=damage.code, reason=damage.reason[:4000])
         )

@@ -151,3 +151,47 @@ async def test_the_same_footage_again_costs_no_upload(station: DockRig, centre: 
         await station.until_state(2, "ready")
         assert centre.count("put_part") == sent
     station.oracle.check_finished()
+
+
+def lose_copies(rig: DockRig) -> None:
+    """The staging disk forgets every copy, as when another disk was put in."""
+    copies = [path for path in (rig.root / "staging").rglob("*") if path.is_file()]
+    assert copies
+    for path in copies:
+        path.unlink()
+
+
+async def test_copy_lost_while_a_claim_is_open_is_made_again_in_its_turn(
+    station: DockRig, centre: FaultyCentre
+) -> None:
+    """The claim is answered when the first copy is made again, but not read back yet: the second takes seconds."""
+    station.camera(
+        "A1", {"DCIM/1.MP4": os.urandom(300_000), "DCIM/2.MP4": os.urandom(4 * MIB)}, read_bytes_per_second=2 * MIB
+    )
+    real_url, station.centre_url = station.centre_url, "http://127.0.0.1:9"
+    async with station.run():
+        station.dock("A1", 1)
+        await station.until_state(1, "securing")
+    lose_copies(station)
+    station.centre_url = real_url
+    centre.plan("claim_recording", faulty.slow(1.0), times=2)
+    async with station.run():
+        await station.until_state(1, "ready")
+    station.oracle.check_finished()
+
+
+async def test_receipt_that_comes_while_its_copy_is_missed_ends_the_need_for_one(
+    station: DockRig, centre: FaultyCentre
+) -> None:
+    """Docked again while the store proves the whole; the copy is gone by then, and would take two seconds."""
+    station.camera("A1", {"DCIM/1.MP4": os.urandom(2 * MIB)}, read_bytes_per_second=MIB)
+    centre.plan("complete_upload", faulty.slow(1.5))
+    async with station.run():
+        station.dock("A1", 1)
+        await station.until(lambda: centre.count("complete_upload") == 1, "the whole is with the store")
+        lose_copies(station)
+        station.undock("A1", 1)
+        station.dock("A1", 2)
+        await station.until_state(2, "ready")
+    station.oracle.check_finished()
+    assert len(kinds(station, facts.RecordingStaged)) == 1

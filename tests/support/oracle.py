@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,9 +74,18 @@ class Oracle:
             self.expected[sha256_of(path)] = f"{camera.name}/{path.name}"
 
     def on_cards(self) -> Counter[str]:
-        """Digests on all cards."""
-        cards = [card for folder in self.card_folders for card in folder.rglob("card") if card.is_dir()]
-        return Counter(sha256_of(path) for card in cards for path in files_below(card))
+        """Digests on all cards. A camera that is moved meanwhile would be missed, so then all are read again."""
+        while True:
+            cards = self._cards()
+            found: Counter[str] = Counter()
+            for path in (path for card in cards for path in files_below(card)):
+                with suppress(FileNotFoundError):  # erased, or moved, just now
+                    found[sha256_of(path)] += 1
+            if self._cards() == cards:
+                return found
+
+    def _cards(self) -> set[Path]:
+        return {card for folder in self.card_folders for card in folder.rglob("card") if card.is_dir()}
 
     def in_store(self) -> set[str]:
         """Digests in the store; each object must lie under its own digest."""
