@@ -182,6 +182,8 @@ async def _facts_at_centre(http: aiohttp.ClientSession, site: DemoSite) -> list[
         after = facts[-1].number if facts else 0
         url = f"{site.centre_url}/api/v1/docks/{DOCK_ID}/facts"
         async with http.get(url, params={"after": str(after), "limit": "500"}) as answer:
+            if answer.status == 503:  # the centre says "later"
+                return facts
             if answer.status != 200:
                 raise ServiceFailed(f"The centre does not show the dock's facts (HTTP {answer.status}).")
             batch = FactBatch.model_validate_json(await answer.read())

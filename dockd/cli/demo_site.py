@@ -23,6 +23,8 @@ from typing import Any
 from dockd.errors import NotFound, PortInUse, ServiceFailed
 
 DOCK_ID = "demo-dock"
+_DICE = random.SystemRandom()
+_FIRST_PORT = 10_000
 _STOP_SECONDS = 25.0
 _CLIP_BYTES = 4_000_000
 _USUAL_SPEED = 3_000_000
@@ -236,16 +238,30 @@ class DemoProcesses:
 
 
 def free_port(wanted: int) -> int:
-    """`wanted`, or (0) one the system has free. Raises PortInUse when `wanted` is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError as error:
-            raise PortInUse(
-                f"Port {wanted} is in use.", action="Choose another with --port, or --port 0 for any free one."
-            ) from error
-        return int(probe.getsockname()[1])
+    """`wanted`, or (0) one that is free and that the system gives to nobody by itself, so that it stays free.
+
+    Raises PortInUse when `wanted` is taken.
+    """
+    while True:
+        port = wanted or _DICE.choice(_quiet_ports())
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if wanted:
+                    raise PortInUse(
+                        f"Port {wanted} is in use.",
+                        action="Choose another with --port, or --port 0 for any free one.",
+                    ) from error
+            else:
+                return port
+
+
+def _quiet_ports() -> range:
+    """Ports that the kernel takes for no connection to elsewhere (ip(7), ip_local_port_range); all, if it takes all."""
+    first_given_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    return range(_FIRST_PORT, first_given_out) or range(_FIRST_PORT, 1 << 16)
 
 
 def _camera_maker() -> Callable[..., Any]:
