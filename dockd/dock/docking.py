@@ -189,7 +189,8 @@ class Docking:
 
     async def secure(self) -> None:
         """SECURING: wait until the store has accepted everything, or the policy lets footage stay aboard."""
-        with self._services.journal.changes() as changes:
+        settling = (facts.RecordingAccepted, facts.RecordingRejected, facts.CopyDiscarded)
+        with self._services.journal.changes(*settling) as changes:
             while True:
                 tally = await self._services.journal.tally(self._session.id)
                 self._board.secured(tally)

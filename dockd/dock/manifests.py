@@ -28,8 +28,16 @@ from dockd.custody_out.manifest import MANIFESTS_PER_SESSION, SessionManifests, 
 from dockd.custody_out.replay import SessionRecord, note_in_session
 from dockd.dock.uploader import Changes
 from dockd.errors import CentreRefused, CentreUnavailable
-from dockd.model.facts import Fact, ManifestStored, RecordedFact, RecordingVerified
+from dockd.model.facts import (
+    CameraUndocked,
+    Fact,
+    ManifestStored,
+    RecordedFact,
+    RecordingVerified,
+    SessionReconciled,
+)
 from dockd.model.ids import Digest, DockId, RecordingId, SessionId
+from dockd.model.value import Value
 from dockd.rules.custody import LedgerEntry
 from dockd.wire.messages import StoredManifest
 
@@ -59,8 +67,8 @@ class ManifestJournal(Protocol):
     async def entry(self, recording: RecordingId) -> LedgerEntry | None:
         """One recording's ledger entry."""
 
-    def changes(self) -> AbstractContextManager[Changes]:
-        """Watch for appended facts."""
+    def changes(self, *kinds: type[Value]) -> AbstractContextManager[Changes]:
+        """Watch for appended facts of these kinds."""
 
 
 class ManifestCopies(Protocol):
@@ -116,7 +124,7 @@ class ManifestService:
         """Make and store manifests for ever. Ends only by cancellation, or with an error that must end the program."""
         self._scanned = self._saved_cursor = self._read_cursor()
         failures = 0
-        with self._journal.changes() as changes:
+        with self._journal.changes(SessionReconciled, CameraUndocked) as changes:  # only these settle a session
             while True:
                 await self._scan()
                 try:

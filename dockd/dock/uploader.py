@@ -27,8 +27,9 @@ from dockd.dock.part_sender import PartSender, PartTaker, StagedCopyDamaged
 from dockd.dock.recording_sender import RecordingSender, SenderCentre, SenderJournal, Transfer
 from dockd.dock.sections import UploaderConfig
 from dockd.errors import BadReceipt, CentreRefused, CentreUnavailable
-from dockd.model.facts import CopyDiscarded
+from dockd.model.facts import CameraIdentified, CopyDiscarded, RecordingVerified
 from dockd.model.ids import CameraId, DockId, RecordingId
+from dockd.model.value import Value
 from dockd.rules.custody import Custody, LedgerEntry
 from dockd.rules.receipts import PinnedStore
 from dockd.rules.upload_order import Waiting, upload_order
@@ -59,8 +60,8 @@ class UploadJournal(SenderJournal, Protocol):
     async def waiting(self) -> tuple[Waiting, ...]:
         """Every recording that has a verified copy here and no receipt yet."""
 
-    def changes(self) -> AbstractContextManager[Changes]:
-        """Watch for appended facts."""
+    def changes(self, *kinds: type[Value]) -> AbstractContextManager[Changes]:
+        """Watch for appended facts of these kinds."""
 
 
 class StagedCopies(Protocol):
@@ -182,7 +183,8 @@ class Uploader:
 
     async def run(self) -> None:
         """Send for ever. Ends only by cancellation, or with an error that must end the program."""
-        with self._journal.changes() as changes:
+        # What makes something due, and what changes the order; the end of each sending is seen without a fact.
+        with self._journal.changes(RecordingVerified, CameraIdentified) as changes:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch(changes), name="uploader: journal")
                 while True:

@@ -6,7 +6,7 @@ Puts together lock, file, writer and queries. Knows nothing of cameras, staging 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,22 +32,25 @@ from dockd.errors import JournalCorrupt
 from dockd.model.facts import Fact, RecordedFact
 from dockd.model.ids import Digest, DockId, RecordingId
 from dockd.model.recording import CopyCheckpoint
+from dockd.model.value import Value
 
 
 class Changes:
-    """One listener's view of a growing journal."""
+    """One listener's view of a growing journal: of all facts, or of those of some kinds."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Collection[type[Value]]) -> None:
+        self._kinds = frozenset(kinds)
         self._news = asyncio.Event()
 
     async def wait(self) -> None:
-        """Return when a fact was appended since the last return (at first: since listening began)."""
+        """Return when such a fact was appended since the last return (at first: since listening began)."""
         await self._news.wait()
         self._news.clear()
 
-    def tell(self) -> None:
-        """There is news."""
-        self._news.set()
+    def tell(self, kinds: Collection[type[Value]]) -> None:
+        """Facts of these kinds were appended."""
+        if not self._kinds or not self._kinds.isdisjoint(kinds):
+            self._news.set()
 
 
 class Journal(JournalQueries):
@@ -148,9 +151,12 @@ class Journal(JournalQueries):
             must_be_listed=True,
         )
 
-    def changes(self) -> AbstractContextManager[Changes]:
-        """Listen for appended facts while the context lasts."""
-        return self._listening()
+    def changes(self, *kinds: type[Value]) -> AbstractContextManager[Changes]:
+        """Listen for appended facts while the context lasts; only for those of `kinds`, if any are given.
+
+        Listen for what matters: each look that a fact causes costs more than writing the fact.
+        """
+        return self._listening(kinds)
 
     async def verify_chain(self) -> int:
         """Check every fact from the first to the head of this moment; return how many there are.
@@ -183,17 +189,17 @@ class Journal(JournalQueries):
         await self._writer.submit(Note(recording, steps, must_be_listed, done))
 
     @contextmanager
-    def _listening(self) -> Iterator[Changes]:
-        listener = Changes()
+    def _listening(self, kinds: Collection[type[Value]]) -> Iterator[Changes]:
+        listener = Changes(kinds)
         self._listeners.add(listener)
         try:
             yield listener
         finally:
             self._listeners.discard(listener)
 
-    def _tell(self) -> None:
+    def _tell(self, kinds: Collection[type[Value]]) -> None:
         for listener in self._listeners:
-            listener.tell()
+            listener.tell(kinds)
 
 
 def _rebuild(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from dockd.dock.journal import rows, tables
@@ -36,8 +36,21 @@ def _upsert(table: Table, key: str) -> Insert:
     )
 
 
+def _named(table: Table, key: str) -> Select[Any]:
+    return select(table).where(table.c[key].in_(bindparam("names", expanding=True)))
+
+
+# Built once: these are asked for every fact, and building one takes longer than SQLite needs for its answer.
 _SAVE_ENTRY = _upsert(tables.ledger, "recording")
 _SAVE_ASSIGNMENT = _upsert(tables.assignments, "assignment")
+_ENTRIES = _named(tables.ledger, "recording")
+_ASSIGNMENTS = _named(tables.assignments, "assignment")
+_FACTS_AFTER = (
+    select(tables.facts.c.body, tables.facts.c.hash)
+    .where(tables.facts.c.number > bindparam("number"))
+    .order_by(tables.facts.c.number)
+    .limit(bindparam("limit"))
+)
 
 
 class Fold:
@@ -51,12 +64,10 @@ class Fold:
 
     def load(self, connection: Connection, recordings: Iterable[RecordingId], assignments: Iterable[str]) -> None:
         """Read the rows that facts about these may change; unknown ones are not an error."""
-        for entry in _rows(connection, tables.ledger, "recording", set(recordings) - self._entries.keys()):
+        for entry in _rows(connection, _ENTRIES, set(recordings) - self._entries.keys()):
             listed = rows.read_listed(entry)
             self._entries[listed.entry.recording] = listed
-        for assignment in _rows(
-            connection, tables.assignments, "assignment", set(assignments) - self._assignments.keys()
-        ):
+        for assignment in _rows(connection, _ASSIGNMENTS, set(assignments) - self._assignments.keys()):
             numbered = rows.read_numbered(assignment)
             self._assignments[numbered.assignment.assignment] = numbered
 
@@ -119,10 +130,9 @@ def _folded(known: ListedEntry | None, one: RecordedFact) -> ListedEntry:
     return ListedEntry(entry=entry, listed_number=known.listed_number, listed_at=known.listed_at)
 
 
-def _rows(connection: Connection, table: Table, key: str, names: Collection[str]) -> Iterator[Any]:
+def _rows(connection: Connection, named: Select[Any], names: Collection[str]) -> Iterator[Any]:
     for some in in_lots(list(names), _NAMES_AT_ONCE):
-        chosen = select(table).where(table.c[key].in_(some))
-        yield from connection.execute(chosen).mappings()
+        yield from connection.execute(named, {"names": some}).mappings()
 
 
 # --- all facts ------------------------------------------------------------------------------------
@@ -130,13 +140,8 @@ def _rows(connection: Connection, table: Table, key: str, names: Collection[str]
 
 def read_facts_after(connection: Connection, number: int, limit: int) -> list[RecordedFact]:
     """At most `limit` facts above `number`, in order. Raises ValueError for a damaged body."""
-    chosen = (
-        select(tables.facts.c.body, tables.facts.c.hash)
-        .where(tables.facts.c.number > number)
-        .order_by(tables.facts.c.number)
-        .limit(limit)
-    )
-    return [rows.read_fact(row) for row in connection.execute(chosen).mappings()]
+    found = connection.execute(_FACTS_AFTER, {"number": number, "limit": limit})
+    return [rows.read_fact(row) for row in found.mappings()]
 
 
 def is_current(connection: Connection) -> bool:

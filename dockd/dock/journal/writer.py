@@ -7,7 +7,7 @@ disk holds after a failed sync is not known, and the dock must stop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,6 +27,7 @@ from dockd.model import facts
 from dockd.model.facts import Fact, RecordedFact, link
 from dockd.model.ids import Digest, DockId, RecordingId
 from dockd.model.moment import Moment
+from dockd.model.value import Value
 from dockd.rules.custody import LedgerBreak, recording_of
 
 MAXIMUM_FACTS_PER_COMMIT = 200
@@ -162,11 +163,18 @@ def _run(connection: Connection, steps: Sequence[Step]) -> None:
 class Writer:
     """Takes jobs in order and commits them in groups, in a task of its own between `start` and `stop`."""
 
-    def __init__(self, database: Database, dock: DockId, head: tuple[int, Digest], wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        dock: DockId,
+        head: tuple[int, Digest],
+        tell: Callable[[Collection[type[Value]]], None],
+    ) -> None:
+        """Take the head of the journal's facts; `tell` is called with the kinds of facts that became durable."""
         self._database = database
         self._dock = dock
         self._number, self._head = head
-        self._wake = wake
+        self._tell = tell
         self._queue: asyncio.Queue[Job | None] = asyncio.Queue()
         self._failure: DockdError | None = None
         self._task: asyncio.Task[None] | None = None
@@ -247,7 +255,9 @@ class Writer:
             else:
                 job.done.set_result(outcome)
         if self._number != number:
-            self._wake()
+            self._tell(
+                {type(one.fact) for facts_of in committed.outcomes if isinstance(facts_of, tuple) for one in facts_of}
+            )
 
     def _refuse(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -210,6 +210,15 @@ async def test_listener_wakes_for_every_append_since_it_last_looked(journal: Jou
     assert not journal._listeners
 
 
+async def test_listener_for_some_kinds_sleeps_through_all_others(journal: Journal) -> None:
+    with journal.changes(facts.RecordingListed, facts.RecordingSeen) as changes:
+        await journal.append(STOPPED)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(changes.wait(), 0.05)
+        await journal.append(STOPPED, footage(0).listed(), STOPPED)
+        await asyncio.wait_for(changes.wait(), 5)
+
+
 async def test_full_database_stops_the_journal_and_loses_nothing_acknowledged(journal: Journal) -> None:
     await journal.append(footage(0).listed())
 
