@@ -34,6 +34,15 @@ ABIS = ("cp311", "abi3", "none")
 
 # botocore describes every service of one provider, two thousand files; a store is reached by S3's description alone.
 SERVICES_OF_BOTOCORE = ("s3",)
+# What packages bring to test themselves, or what is built on them; nothing here is loaded by what they do.
+TESTS_OF_PACKAGES = (
+    "aioitertools/tests",
+    "aiosqlite/tests",
+    "alembic/testing",
+    "greenlet/tests",
+    "mako/testing",
+    "sqlalchemy/testing",
+)
 
 SOURCES = ("dockd", "drivers", "migrations")
 FILES = {
@@ -130,6 +139,8 @@ def make_environment(tree: Path, scratch: Path) -> None:
     for service in [one for one in (site / "botocore/data").iterdir() if one.is_dir()]:
         if service.name not in SERVICES_OF_BOTOCORE:
             shutil.rmtree(service)
+    for tests in TESTS_OF_PACKAGES:
+        shutil.rmtree(site / tests)
     for record in sorted(site.glob("*.dist-info/RECORD")):
         (record.parent / "direct_url.json").unlink(missing_ok=True)  # names a file of this machine
         _keep_what_is_there(record)

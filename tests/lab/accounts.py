@@ -19,14 +19,14 @@ from tests.support.oracle import Oracle, facts_in
 
 _STATE = "/var/lib/dockd"
 _COPY_OF_JOURNAL = """
-import base64, glob, os, sqlite3, sys
-(path,) = glob.glob(sys.argv[1] + "/journal/*.sqlite3")
-source = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
-target = sqlite3.connect("/dev/shm/journal.copy")
-source.backup(target)
-target.close()
-print(base64.b64encode(open("/dev/shm/journal.copy", "rb").read()).decode())
-os.unlink("/dev/shm/journal.copy")
+import base64, contextlib, pathlib, sqlite3
+(path,) = pathlib.Path(arguments[0], "journal").glob("*.sqlite3")
+copy = pathlib.Path("/dev/shm/journal.copy")
+with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as source:
+    with contextlib.closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+output = base64.b64encode(copy.read_bytes()).decode()
+copy.unlink()
 """
 
 
@@ -60,8 +60,7 @@ class Accounts(Oracle):
 
     def facts(self) -> list[RecordedFact]:
         """Every fact of the journal as it is now."""
-        copied = self._inside().run("python3", "-IS", "-c", _COPY_OF_JOURNAL, _STATE)
-        self.journal.write_bytes(base64.b64decode(copied))
+        self.journal.write_bytes(base64.b64decode(self._inside().look(_COPY_OF_JOURNAL, _STATE)))
         self._looked_at = facts_in(self.journal)
         return self._looked_at
 

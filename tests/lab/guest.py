@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from typing import Any
 
 from dockd.wire.status import BayStatus, DockStatus
 from tests.lab.bay import Bay, all_bays
@@ -49,15 +50,15 @@ class Guest:
 
     def run(self, *argv: str, stdin: str = "", timeout_seconds: float = PATIENCE_SECONDS) -> str:
         """What a program in the guest prints. Fails with its complaint when it ends with another status than 0."""
-        told = self.machine.agent(list(argv), stdin=stdin, timeout_seconds=timeout_seconds)
-        assert told["status"] == 0, (
-            f"{' '.join(argv)} in the guest: status {told['status']}\n{told['output']}{told['errors']}"
-        )
-        return str(told["output"])
+        return _output(" ".join(argv), self.machine.agent(list(argv), stdin=stdin, timeout_seconds=timeout_seconds))
 
     def shell(self, script: str, *arguments: str, timeout_seconds: float = PATIENCE_SECONDS) -> str:
         """What a shell script in the guest prints. Fails when one of its commands does."""
         return self.run("sh", "-euc", script, "sh", *arguments, timeout_seconds=timeout_seconds)
+
+    def look(self, source: str, *arguments: str) -> str:
+        """The `output` of a Python source that finds `arguments`, without a process of its own."""
+        return _output("Python", self.machine.look(source, *arguments))
 
     def status_of(self, *argv: str, timeout_seconds: float = PATIENCE_SECONDS) -> tuple[int, str]:
         """Exit status of a program in the guest, and what it printed and complained about."""
@@ -132,8 +133,15 @@ class Guest:
                 pass  # no dock answers, or it was stopped: what is judged is what it shows when it does
             time.sleep(_LOOK_AGAIN_SECONDS)
 
-    def _asked(self, path: str) -> HTTPResponse:
-        answer: HTTPResponse = urllib.request.urlopen(f"http://127.0.0.1:{self._page_port}{path}", timeout=30)
+    def release(self, bay: Bay) -> None:
+        """Let the dock try a held bay again, as staff do on its page."""
+        with self._asked(f"/api/v1/bays/{bay.name}/release", method="POST"):
+            pass
+
+    def _asked(self, path: str, method: str = "GET") -> HTTPResponse:
+        page = f"http://127.0.0.1:{self._page_port}"
+        request = urllib.request.Request(f"{page}{path}", method=method, headers={"Origin": page})
+        answer: HTTPResponse = urllib.request.urlopen(request, timeout=30)
         return answer
 
     def until(self, holds: Callable[[DockStatus], bool], what: str, seconds: float = PATIENCE_SECONDS) -> DockStatus:
@@ -244,6 +252,11 @@ class Guest:
     def close(self) -> None:
         """Switch it off."""
         self.machine.kill()
+
+
+def _output(what: str, told: Mapping[str, Any]) -> str:
+    assert told["status"] == 0, f"{what} in the guest: status {told['status']}\n{told['output']}{told['errors']}"
+    return str(told["output"])
 
 
 def _is_empty(dock: DockStatus) -> bool:

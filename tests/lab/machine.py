@@ -166,6 +166,10 @@ class Machine:
         asked = {"argv": argv, "input": stdin, "timeout_seconds": timeout_seconds}
         return self._agent.ask("number", asked, timeout_seconds + 30.0)
 
+    def look(self, source: str, *arguments: str, timeout_seconds: float = 60.0) -> dict[str, Any]:
+        """Run Python in the guest's agent: it finds `arguments` and leaves its `output`. Answers as `agent`."""
+        return self._agent.ask("number", {"python": source, "arguments": arguments}, timeout_seconds)
+
     def add_disk(
         self,
         file: Path,

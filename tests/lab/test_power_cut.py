@@ -6,10 +6,12 @@ The disk loses nothing that was flushed and keeps nothing that was not (cache=wr
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 import pytest
 
-from tests.lab.bay import Bay
+from dockd.wire.status import BayStatus, DockStatus
+from tests.lab.camera_image import CameraImage
 from tests.lab.guest import Guest
 from tests.lab.lab import Scene
 
@@ -32,39 +34,35 @@ time.sleep(60)
 
 
 @pytest.mark.takes_long
-def test_power_cut_while_copying(scene: Scene) -> None:
+def test_power_cut_while_one_camera_is_copied_one_read_back_and_one_erased(scene: Scene) -> None:
     guest = scene.start_guest(is_power_cut_planned=True)
-    camera = scene.camera("BWC0001", count=2, size_bytes=3_000_000)
-    bay = guest.bays["5"]
-    bay.dock(camera, bytes_per_second=700_000)
-    _until_progress(guest, bay, "offloading", at_least_bytes=2_000_000)
-    guest.cut_power()
-    assert set(camera.on_card()) == set(camera.recordings)
-
-    guest.boot({"5": camera})
-    scene.accounts().check_all()
-    _finish(scene, guest, "5")
-    resumed = [
-        one["is_read_whole"] for one in (each["staged"] for each in scene.accounts().facts_of("RecordingStaged"))
-    ]
-    assert len(resumed) == 2
-
-
-@pytest.mark.takes_long
-def test_power_cut_while_reading_back(scene: Scene) -> None:
-    guest = scene.start_guest(is_power_cut_planned=True)
-    camera = scene.camera("BWC0001", count=2, size_bytes=2_000_000)
-    bay = guest.bays["5"]
-    bay.dock(camera, bytes_per_second=2_000_000)
-    guest.until_state(bay, "offloading")
+    erased = scene.camera("BWC0001", count=10, size_bytes=200_000)
+    copied = scene.camera("BWC0002", count=2, size_bytes=3_000_000)
+    read_back = scene.camera("BWC0003", count=2, size_bytes=2_000_000)
+    bays = {name: guest.bays[name] for name in ("5", "6", "12")}
+    bays["5"].dock(erased, writes_per_second=1)
+    guest.until(
+        lambda dock: _bay(dock, "5").state == "wiping" and guest.machine.written_bytes(bays["5"].device) > 0,
+        "the first write to the card",
+    )
+    bays["6"].dock(copied, bytes_per_second=200_000)
+    bays["12"].dock(read_back, bytes_per_second=2_000_000)
+    guest.until_state(bays["12"], "offloading")
     guest.machine.slow_host_disk(300_000)
-    _until_progress(guest, bay, "verifying", at_least_bytes=1)
+    shown = guest.until(
+        lambda dock: _is_at(dock, "12", "verifying", 1) and _is_at(dock, "6", "offloading", 100_000),
+        "one to be read back while the other is copied",
+    )
     guest.cut_power()
-    assert set(camera.on_card()) == set(camera.recordings)
+    assert _bay(shown, "5").state == "wiping", f"too late: {_bay(shown, '5').words}"
+    for camera in (copied, read_back):
+        assert set(camera.on_card()) == set(camera.recordings), f"{camera.serial} was changed before its receipts"
+    left = set(erased.on_card()) & set(erased.recordings)
+    print(f"{len(left)} of {len(erased.recordings)} recordings were still on the card when the power was cut")
 
-    guest.boot({"5": camera})
+    guest.boot({"5": erased, "6": copied, "12": read_back})
     scene.accounts().check_all()
-    _finish(scene, guest, "5")
+    _finish(scene, guest, "5", "6", "12", written=(erased,))
 
 
 @pytest.mark.takes_long
@@ -93,44 +91,23 @@ def test_power_cut_between_the_rename_of_a_copy_and_its_row_in_the_journal(scene
     _finish(scene, guest, "5")
 
 
-@pytest.mark.takes_long
-def test_power_cut_while_erasing(scene: Scene) -> None:
-    guest = scene.start_guest(is_power_cut_planned=True)
-    camera = scene.camera("BWC0001", count=8, size_bytes=300_000)
-    bay = guest.bays["5"]
-    bay.dock(camera, writes_per_second=3)
-    guest.until(
-        lambda dock: (
-            any(one.bay == "5" and one.state == "wiping" for one in dock.bays)
-            and guest.machine.written_bytes(bay.device) > 0
-        ),
-        "the first write to the card",
-    )
-    guest.cut_power()
-    scene_books = scene.accounts()
-    left = set(camera.on_card()) & set(camera.recordings)
-    print(f"{len(left)} of {len(camera.recordings)} recordings were still on the card when the power was cut")
-
-    guest.boot({"5": camera})
-    scene_books.check_all()
-    _finish(scene, guest, "5", was_written=True)
+def _bay(dock: DockStatus, name: str) -> BayStatus:
+    return next(one for one in dock.bays if one.bay == name)
 
 
-def _until_progress(guest: Guest, bay: Bay, state: str, *, at_least_bytes: int) -> None:
-    shown = None
-    for picture in guest.pictures():
-        shown = next((one for one in picture.bays if one.bay == bay.name), None)
-        if shown and shown.state == state and shown.progress and shown.progress.done_bytes >= at_least_bytes:
-            return
-        assert shown is None or shown.state not in ("ready", "held", "faulted"), f"too late for {state}: {shown.words}"
-    raise AssertionError(f"no progress in {state}: {shown}")
+def _is_at(dock: DockStatus, bay: str, state: str, at_least_bytes: int) -> bool:
+    shown = _bay(dock, bay)
+    assert shown.state not in ("ready", "held", "faulted"), f"too late for {state} in bay {bay}: {shown.words}"
+    return shown.state == state and shown.progress is not None and shown.progress.done_bytes >= at_least_bytes
 
 
-def _finish(scene: Scene, guest: Guest, bay: str, *, was_written: bool = False) -> None:
-    """The camera that was in its bay all the time ends ready, and everything adds up."""
-    guest.until_state(guest.bays[bay], "ready")
-    guest.bays[bay].pull()
+def _finish(scene: Scene, guest: Guest, *bays: str, written: Collection[CameraImage] = ()) -> None:
+    """The cameras that were in their bays all the time end ready, and everything adds up."""
+    for bay in bays:
+        guest.until_state(guest.bays[bay], "ready")
+    for bay in bays:
+        guest.bays[bay].pull()
     guest.until_empty()
     scene.accounts().check_finished()
     for camera in scene.cameras:
-        camera.check(was_power_cut_while_written=was_written)
+        camera.check(was_power_cut_while_written=camera in written)
