@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +15,9 @@ from tests.lab.guest import Guest
 from tests.lab.installation import dock_toml
 from tests.lab.lab import Scene
 
-_SIZE_BYTES = 900_000
+_SIZE_BYTES = 3_000_000
+_LEFT_BYTES = 1_000_000
+"""So much is left for the last pull at least, so that its copy takes long enough to be seen on the page."""
 _SLOW = 600_000
 _STANDSTILL_SECONDS = 0.4
 
@@ -24,7 +27,7 @@ def test_a_cable_pulled_at_twenty_random_offsets_loses_nothing(shared: Scene) ->
     """Five cameras, each pulled four times, further on each time: first copies and such as go on are broken off."""
     guest = shared.dock
     cameras = [shared.camera(f"BWC04{number:02}", count=1, size_bytes=_SIZE_BYTES) for number in range(1, 6)]
-    offsets = [sorted(shared.dice.randrange(_SIZE_BYTES) for _ in range(4)) for _ in cameras]
+    offsets = [_growing_offsets(shared.dice) for _ in cameras]
     print(f"pulled after this many bytes of each recording: {offsets}")
     for turn in range(4):
         bays = shared.dice.sample(list(guest.bays.values()), len(cameras))
@@ -51,6 +54,12 @@ def test_a_cable_pulled_at_twenty_random_offsets_loses_nothing(shared: Scene) ->
     assert len(books.facts_of("RecordingListed")) == 5, "a copy that went on was taken for a new recording"
 
 
+def _growing_offsets(dice: random.Random) -> list[int]:
+    """Four offsets of one recording."""
+    first = sorted(dice.randrange(_SIZE_BYTES - _LEFT_BYTES) for _ in range(3))
+    return [*first, dice.randrange(first[-1], _SIZE_BYTES)]
+
+
 def _pull_each_at_its_offset(guest: Guest, wave: dict[Bay, tuple[CameraImage, int]]) -> None:
     """Dock all of them on slow cards; pull each when about so much of its recordings was read from its card."""
     for bay, (camera, _) in wave.items():
@@ -60,6 +69,7 @@ def _pull_each_at_its_offset(guest: Guest, wave: dict[Bay, tuple[CameraImage, in
         pulls = []
         for shown in guest.pictures():
             for one in shown.bays:
+                assert one.bay not in waiting or one.state not in ("ready", "held", "faulted"), f"too late: {one.words}"
                 if one.bay in waiting and one.state == "offloading" and one.progress:
                     bay = waiting.pop(one.bay)
                     pulls.append(hands.submit(_pull_after, guest, bay, wave[bay][1] - one.progress.done_bytes))
