@@ -36,6 +36,9 @@ WHICH_BAY = "Which port is which bay"
 LAST_FOR_BOTH = "Close the ports"
 FIRST_CAMERA = "The first camera"
 
+GADGET_BAY, GADGET_PORT = "gadget", "3-1"
+"""The one port of the one controller that is there beside the lab's own, which has two buses."""
+
 _EMPTY_UNUSED_MEMORY = r"""
 unused_kib=$(sed -n 's/^MemFree: *\([0-9]*\) kB$/\1/p' /proc/meminfo)
 if [ "$unused_kib" -gt 65536 ]; then
@@ -195,6 +198,7 @@ def _make_fit_for_scenarios(hardware: Hardware, centre: Path, result: SavedHost)
         guest.run("systemctl", "stop", "dockd.service", timeout_seconds=_START_SECONDS)
         guest.shell("rm -rf /var/lib/dockd/* /var/lib/dockd-central/*")
         guest.write_file("/etc/dockd/dockd.toml", dock_toml(pinned_store(centre)))
+        guest.run("modprobe", "dummy_hcd")
         give_bays(guest, bays_toml())
         guest.run("systemctl", "start", "dockd.service", timeout_seconds=_START_SECONDS)
         guest.shell("sync; echo 3 > /proc/sys/vm/drop_caches; cat /usr/lib/dockd/venv/bin/dockd > /dev/null; sync")
@@ -293,5 +297,6 @@ allow_other_hosts = true
 
 
 def bays_toml() -> str:
-    """The bay map of the lab's hubs."""
-    return "".join(f'[[bay]]\nname = "{name}"\nport = "{path}"\n\n' for name, path in kernel_paths().items())
+    """The bay map of the lab's hubs, and of the port into which the kernel itself can put devices (dummy_hcd)."""
+    ports = {**kernel_paths(), GADGET_BAY: GADGET_PORT}
+    return "".join(f'[[bay]]\nname = "{name}"\nport = "{path}"\n\n' for name, path in ports.items())

@@ -137,6 +137,11 @@ class Scene:
             camera.file.unlink()
         self.cameras = []
 
+    def dismiss(self, guest: Guest) -> None:
+        """Switch off a guest that no later scenario needs."""
+        guest.close()
+        self.guests.remove(guest)
+
     def check_sound(self) -> None:
         """Fails when a guest's log tells of a bug."""
         for guest in self.guests:

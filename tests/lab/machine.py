@@ -28,12 +28,12 @@ PORTS_PER_HUB = 8
 _START_SECONDS = 20.0
 _ACCELERATORS = {"tcg": "tcg,thread=multi,tb-size=512", "kvm": "kvm"}
 # Left out is what costs an emulated processor something at every call: guards of a computer that has something to lose,
-# waiting for other processors where there is one, and setting its timer anew for every tick.
+# and waiting for other processors where there is one.
 _KERNEL = (
     "root=/dev/vda rw console=ttyS0 mitigations=off net.ifnames=0 loglevel=4 panic=-1 random.trust_cpu=on "
     "lsm=yama apparmor=0 audit=0 init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off nokaslr "
     "cgroup.memory=nokmem,nosocket psi=0 nowatchdog tsc=reliable no_timer_check cryptomgr.notests edd=off "
-    "rcupdate.rcu_expedited=1 nohz=off highres=off"
+    "rcupdate.rcu_expedited=1 highres=off"
 )
 _BOGOMIPS = re.compile(r"^bogomips\s*: ([0-9.]+)$", re.MULTILINE)
 # In software, a guest that knows fewer wide instructions is quicker: it starts in 17 s instead of 22 s with `max`.

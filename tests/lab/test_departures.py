@@ -113,21 +113,23 @@ def test_a_camera_half_copied_goes_on_in_another_bay(shared: Scene) -> None:
 
 
 @pytest.mark.takes_long
-def test_a_camera_half_copied_goes_on_at_another_dock(scene: Scene) -> None:
-    here = scene.start_guest()
-    camera = scene.camera("BWC0001", count=2, size_bytes=3_000_000)
+def test_a_camera_half_copied_goes_on_at_another_dock(shared: Scene) -> None:
+    here = shared.dock
+    camera = shared.camera("BWC0600", count=2, size_bytes=3_000_000)
     _pull_each_at_its_offset(here, {here.bays["1"]: (camera, 3_500_000)})
-    scene.accounts(here).check_all()
+    shared.accounts(here).check_all()
 
-    there = scene.start_guest()
-    _make_another_dock(scene, there, "lab-dock-2")
+    there = shared.start_guest()
+    _make_another_dock(shared, there, "lab-dock-2")
     there.bays["1"].dock(camera)
     there.until_state(there.bays["1"], "ready")
     there.bays["1"].pull()
     there.until_empty()
 
-    scene.accounts(there).check_finished()
-    scene.accounts(here).check_all()
+    shared.accounts(there).check_finished()
+    shared.accounts(here).check_all()
+    there.check_sound()
+    shared.dismiss(there)
 
 
 def _make_another_dock(scene: Scene, guest: Guest, dock: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from tests.lab.guest import Guest
-from tests.lab.installation import bays_toml, give_bays
+from tests.lab.installation import GADGET_BAY, GADGET_PORT
 from tests.lab.lab import Scene
 
 _COMPOSITE = r"""
-modprobe dummy_hcd
 modprobe libcomposite
 mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
 truncate -s 8M /root/card.img
@@ -28,6 +27,13 @@ ln -s functions/hid.0 configs/c.1/
 """
 """A disk and a boot keyboard in one device (report descriptor: HID 1.11, appendix B.1), made by the kernel's own
 gadget drivers on a controller without hardware."""
+_TAKEN_APART = r"""
+cd /sys/kernel/config/usb_gadget/bad
+rm configs/c.1/mass_storage.0 configs/c.1/hid.0
+rmdir configs/c.1 functions/mass_storage.0 functions/hid.0 strings/0x409
+cd .. && rmdir bad
+rm /root/card.img
+"""
 _BOOT_KEYBOARD = bytes.fromhex(
     "05010906a1010507 19e029e7150025017501950881029501750881039506750815002565050719002965 8100c0"
 )
@@ -75,31 +81,26 @@ def test_a_network_adapter_in_a_bay_is_held_and_gives_no_network(shared: Scene) 
     shared.accounts().check_chain()
 
 
-def test_a_disk_that_is_also_a_keyboard_is_held_and_neither_is_used(scene: Scene) -> None:
-    guest = scene.start_guest()
+def test_a_disk_that_is_also_a_keyboard_is_held_and_neither_is_used(shared: Scene) -> None:
+    guest = shared.dock
     guest.shell(_COMPOSITE, "".join(f"\\{byte:03o}" for byte in _BOOT_KEYBOARD))
-    controller = guest.shell("basename $(ls -d /sys/devices/platform/dummy_hcd.0/usb*)").strip()
-    port = f"{controller.removeprefix('usb')}-1"
-    guest.run("systemctl", "stop", "dockd.service")
-    give_bays(guest, f'{bays_toml()}[[bay]]\nname = "extra"\nport = "{port}"\n')
-    guest.run("systemctl", "start", "dockd.service", timeout_seconds=120)
-    guest.until(lambda dock: any(one.bay == "extra" for one in dock.bays), "the extra bay")
     inputs, disks = _inputs(guest), guest.run("lsblk", "-dno", "NAME")
 
     guest.shell("ls /sys/class/udc > /sys/kernel/config/usb_gadget/bad/UDC")
     held = guest.until(
-        lambda dock: any(one.bay == "extra" and one.state == "held" for one in dock.bays), "it to be held"
+        lambda dock: any(one.bay == GADGET_BAY and one.state == "held" for one in dock.bays), "it to be held"
     )
 
-    shown = next(one for one in held.bays if one.bay == "extra")
+    shown = next(one for one in held.bays if one.bay == GADGET_BAY)
     assert shown.code == "forbidden-device"
     assert "also acts as a keyboard" in shown.words
-    assert guest.run("cat", f"/sys/bus/usb/devices/{port}/authorized").strip() == "0"
+    assert guest.run("cat", f"/sys/bus/usb/devices/{GADGET_PORT}/authorized").strip() == "0"
     assert _inputs(guest) == inputs
     assert guest.run("lsblk", "-dno", "NAME") == disks, "the disk half of it was switched on"
     guest.shell("echo > /sys/kernel/config/usb_gadget/bad/UDC")
     guest.until_empty()
-    scene.accounts().check_chain()
+    guest.shell(_TAKEN_APART)
+    shared.accounts().check_chain()
 
 
 def _release_and_see_it_held_again(guest: Guest, bay: str) -> None:
