@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from dockd.clock import Clock
 from dockd.errors import DockdError
@@ -330,6 +331,7 @@ def _empty_bay(bay: BayId, since: datetime) -> BayStatus:
     return BayStatus(bay=bay, port=None, state="empty", headline=shout, words=words, since=since)
 
 
+@lru_cache(maxsize=256)  # asked for every bay of every picture
 def _natural(bay: BayId) -> tuple[str, int, str]:
     digits = "".join(one for one in bay if one.isdigit())
     letters = "".join(one for one in bay if not one.isdigit())

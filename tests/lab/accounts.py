@@ -1,7 +1,7 @@
 """The judge: every byte that was ever on a camera's card lies on the card, on a dock's staging disk, or in the store.
 
 Looks from outside: at the cards' images with mtools, at the store's folder on this host, at the guest's disk with
-sha256sum and sqlite3. What must hold is said in `tests/support/oracle.py`.
+Python's own hashlib and sqlite3. What must hold is said in `tests/support/oracle.py`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeou
         source.backup(target)
 output = base64.b64encode(copy.read_bytes()).decode()
 copy.unlink()
+"""
+_DIGESTS_OF_COPIES = """
+import hashlib, pathlib
+copies = [path for path in pathlib.Path(arguments[0], "staging").rglob("*") if path.is_file()]
+output = " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in copies)
 """
 
 
@@ -55,8 +60,7 @@ class Accounts(Oracle):
         return found
 
     def in_staging(self) -> set[str]:
-        told = self._inside().shell(f"find {_STATE}/staging -type f -exec sha256sum '{{}}' +")
-        return {line.split()[0] for line in told.splitlines()}
+        return set(self._inside().look(_DIGESTS_OF_COPIES, _STATE).split())
 
     def facts(self) -> list[RecordedFact]:
         """Every fact of the journal as it is now."""

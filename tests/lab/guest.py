@@ -32,6 +32,34 @@ _ASK_AGAIN_SECONDS = 1.0
 _UNSOUND = ("Traceback (most recent call last)", "internal-error", "kernel BUG", "Oops:", "Watchdog timeout")
 
 
+_MOUNTS_OF_DAEMON = """
+import pathlib
+processes = pathlib.Path("/sys/fs/cgroup/system.slice/dockd.service/cgroup.procs").read_text().split()
+output = "".join(pathlib.Path("/proc", one, "mountinfo").read_text() for one in processes)
+"""
+_LINK_TO_CENTRE = """
+import os, socket
+listening = socket.create_server(("127.0.0.1", int(arguments[0])))
+pid = os.fork()
+if pid == 0:
+    try:  # as a service manager hands over a listening socket (sd_listen_fds(3))
+        os.setsid()
+        os.dup2(listening.fileno(), 3)
+        program = "/usr/lib/systemd/systemd-socket-proxyd"
+        os.execve(program, [program, arguments[1]], {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())})
+    finally:
+        os._exit(1)
+listening.close()
+output = str(pid)
+"""
+_CUT_LINK = """
+import os, signal
+os.kill(int(arguments[0]), signal.SIGKILL)
+os.waitpid(int(arguments[0]), 0)
+output = ""
+"""
+
+
 class Guest:
     """A running dock host. To be ended with `close` whatever happens."""
 
@@ -39,6 +67,7 @@ class Guest:
         self._hardware = hardware
         self._page_port = page_port
         self._centre: Centre | None = None
+        self._link = ""
         self._start(hardware)
 
     def _start(self, hardware: Hardware) -> None:
@@ -79,7 +108,7 @@ class Guest:
 
     def cards_in_sight_of_the_daemon(self) -> list[str]:
         """Every card that the daemon has mounted in its own view: lines of mountinfo (proc(5))."""
-        mounts = self.run("cat", f"/proc/{self.daemon_process()}/mountinfo").splitlines()
+        mounts = dict.fromkeys(self.look(_MOUNTS_OF_DAEMON).splitlines())
         return [line for line in mounts if " /run/dockd/mounts/" in line]
 
     def fill_exfat(self, camera: CameraImage) -> None:
@@ -183,20 +212,12 @@ class Guest:
     def connect(self, centre: Centre) -> None:
         """Let the dock reach `centre` at the address in its configuration: the guest's own port 8490."""
         self._centre = centre
-        self.run(
-            *(
-                "systemd-run",
-                "--quiet",
-                "--unit=centre-link",
-                f"--socket-property=ListenStream=127.0.0.1:{CENTRE_PORT}",
-            ),
-            *("/usr/lib/systemd/systemd-socket-proxyd", f"10.0.2.2:{centre.port}"),
-        )
+        self._link = self.look(_LINK_TO_CENTRE, str(CENTRE_PORT), f"10.0.2.2:{centre.port}")
 
     def disconnect(self) -> None:
         """Cut the line to the centre."""
         self._centre = None
-        self.run("systemctl", "stop", "centre-link.socket", "centre-link.service")
+        self.look(_CUT_LINK, self._link)
 
     def set_clock(self, at: datetime | None = None) -> None:
         """Set the guest's clock (now), and forget nothing else."""

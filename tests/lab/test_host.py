@@ -51,7 +51,7 @@ def test_removing_and_purging_the_package_touches_neither_footage_nor_journal(sc
     assert "/var/lib/dockd" in said, "nobody is told what was left"
     assert _state_files(guest) == left
     assert guest.shell("ls -d /etc/dockd /usr/lib/dockd /usr/bin/dockd 2> /dev/null || true").strip() == ""
-    assert guest.shell("cat /sys/bus/usb/devices/usb*/authorized_default").split() == ["1", "1"], "ports stay closed"
+    assert set(guest.shell("cat /sys/bus/usb/devices/usb*/authorized_default").split()) == {"1"}, "ports stay closed"
     scene.accounts().check_all()
 
 
