@@ -45,6 +45,7 @@ if pid == 0:
     try:  # as a service manager hands over a listening socket (sd_listen_fds(3))
         os.setsid()
         os.dup2(listening.fileno(), 3)
+        os.set_inheritable(3, True)  # also where it was 3 already
         program = "/usr/lib/systemd/systemd-socket-proxyd"
         os.execve(program, [program, arguments[1]], {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())})
     finally:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from dockd.ending import to_the_end
+
 T = TypeVar("T")
 
 
@@ -23,15 +25,17 @@ class DiskFailed(Exception):
 async def on_disk(work: Callable[[], T], *, timeout_seconds: float) -> T:
     """Run `work` in a thread and return its result. Raises DiskFailed for OSError and when it hangs.
 
-    A cancelled caller still waits until the work has ended: a rename that happens after its copy was
-    given up could hit the next copy of the same recording.
+    A caller who is cancelled, however often, still waits until the work has ended: a rename that happens after its
+    copy was given up could hit the next copy of the same recording.
     """
     running = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         done, _ = await asyncio.wait({running}, timeout=timeout_seconds)
     except asyncio.CancelledError:
-        await asyncio.wait({running}, timeout=timeout_seconds)
-        forget(running)
+        try:
+            await to_the_end(asyncio.wait({running}, timeout=timeout_seconds))
+        finally:
+            forget(running)
         raise
     if not done:
         forget(running)
