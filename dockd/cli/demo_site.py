@@ -245,7 +245,8 @@ def free_port(wanted: int) -> int:
     while True:
         port = wanted or _DICE.choice(_quiet_ports())
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if wanted:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:

@@ -153,14 +153,6 @@ async def test_the_same_footage_again_costs_no_upload(station: DockRig, centre: 
     station.oracle.check_finished()
 
 
-def lose_copies(rig: DockRig) -> None:
-    """The staging disk forgets every copy, as when another disk was put in."""
-    copies = [path for path in (rig.root / "staging").rglob("*") if path.is_file()]
-    assert copies
-    for path in copies:
-        path.unlink()
-
-
 async def test_copy_lost_while_a_claim_is_open_is_made_again_in_its_turn(
     station: DockRig, centre: FaultyCentre
 ) -> None:
@@ -172,7 +164,7 @@ async def test_copy_lost_while_a_claim_is_open_is_made_again_in_its_turn(
     async with station.run():
         station.dock("A1", 1)
         await station.until_state(1, "securing")
-    lose_copies(station)
+    station.lose_copies()
     station.centre_url = real_url
     centre.plan("claim_recording", faulty.slow(1.0), times=2)
     async with station.run():
@@ -189,7 +181,7 @@ async def test_receipt_that_comes_while_its_copy_is_missed_ends_the_need_for_one
     async with station.run():
         station.dock("A1", 1)
         await station.until(lambda: centre.count("complete_upload") == 1, "the whole is with the store")
-        lose_copies(station)
+        station.lose_copies()
         station.undock("A1", 1)
         station.dock("A1", 2)
         await station.until_state(2, "ready")

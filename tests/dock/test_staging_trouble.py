@@ -139,9 +139,7 @@ async def test_staging_disk_that_was_replaced_is_filled_again_from_the_camera(ri
     async with rig.run():
         rig.dock("A1", 1)
         await rig.until_state(1, "securing")
-    for path in (rig.root / "staging").rglob("*"):
-        if path.is_file():
-            path.unlink()
+    rig.lose_copies()
     rig.centre_url = real_url
     async with rig.run():
         await rig.until_state(1, "ready")

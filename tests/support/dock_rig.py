@@ -145,6 +145,13 @@ class DockRig:
         """Pull it out again."""
         (self.bay(bay) / camera).rename(self.shelf / camera)
 
+    def lose_copies(self) -> None:
+        """The staging disk forgets every copy, as when another disk was put in."""
+        copies = [path for path in (self.root / "staging").rglob("*") if path.is_file()]
+        assert copies, "there is no copy to lose"
+        for path in copies:
+            path.unlink()
+
     # --- the daemon ---------------------------------------------------------------------------
 
     @asynccontextmanager

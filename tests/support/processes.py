@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import aiohttp
 
 from dockd.central.config import CentreConfig
 from dockd.central.opening import initialise_centre
+from dockd.cli.demo_site import free_port
 from dockd.config.central import CentralConfig
 from dockd.config.dock import DockConfig
 from dockd.config.toml_text import config_text
@@ -34,13 +33,7 @@ _LOOK_AGAIN_SECONDS = 0.08
 
 def quiet_port() -> int:
     """A free port that the system gives to nobody by itself, so that a daemon can come back to it."""
-    first_given_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    dice = random.SystemRandom()
-    while True:
-        port = dice.randrange(10_000, first_given_out)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    return free_port(0)
 
 
 async def until(

@@ -112,7 +112,7 @@ def select_backlog() -> Select[int, Any, Any]:
 def select_waiting() -> Select[Any]:
     """What lies here verified and is not accepted yet, in the order in which it was first listed.
 
-    Asked after every commit, and always the same: building it takes longer than SQLite needs for the answer.
+    Always the same, and building it takes longer than SQLite needs for the answer.
     """
     return (
         select(ledger.c.recording, ledger.c.camera, ledger.c.path, ledger.c.size_bytes, ledger.c.recorded_at)
